@@ -1,0 +1,194 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What `./run NAME` can do. The first line of a session's docstring is its line in `./run --list`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+import nox
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from tools import ansible_test, parts, targets, tree
+
+SYSTEM_PYTHON = "/usr/bin/python3"  # the one that has the distribution's libvirt and lxml
+
+nox.options.default_venv_backend = "virtualenv"
+nox.options.error_on_missing_interpreters = True
+nox.options.reuse_venv = "yes"
+os.environ.update(LC_ALL="C.UTF-8", PYTHONDONTWRITEBYTECODE="1", PIP_DISABLE_PIP_VERSION_CHECK="1")
+
+# These three speak to a person themselves, to the last line.
+if {"demo", "lab", "test"} & set(sys.argv):
+    logging.getLogger("nox").setLevel(logging.CRITICAL)
+
+
+def install(session: nox.Session, name: str) -> None:
+    """Install requirements/NAME.txt, unless this very text is what the session's venv was made from."""
+    folder = tree.ROOT / "requirements"
+    wanted = (folder / "ansible.txt").read_text() + (folder / f"{name}.txt").read_text()
+    mark = Path(session.virtualenv.location) / "made-from"
+    if mark.exists() and mark.read_text() == wanted:
+        return
+    session.install("-qq", "-r", str(folder / f"{name}.txt"))
+    mark.write_text(wanted)
+
+
+def ansible_settings(session: nox.Session) -> dict[str, str]:
+    """Keep Ansible away from what the user has in ~/.ansible and /etc/ansible."""
+    home = tree.WORK / "homes" / session.name
+    home.mkdir(parents=True, exist_ok=True)
+    empty = home / "ansible.cfg"
+    empty.touch()
+    return {"ANSIBLE_HOME": str(home / ".ansible"), "ANSIBLE_CONFIG": str(empty), "ANSIBLE_NOCOWS": "1"}
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Boot a small guest on a private hypervisor; give it memory and take it back."""
+    install(session, "ansible")
+    place = tree.arrange("demo")
+    session.env.update(ansible_settings(session), ANSIBLE_COLLECTIONS_PATH=str(tree.collections_path(place)))
+    session.run(SYSTEM_PYTHON, str(tree.ROOT / "tests/lab/demo.py"), *session.posargs, external=True)
+
+
+@nox.session(venv_backend="none")
+def test(session: nox.Session) -> None:
+    """Everything: lint, docs, sanity, units, integration; ends with a table. [-- --one-at-a-time]"""
+    lanes = [["lint", "docs", "sanity"], ["units", "integration"]]
+    if "--one-at-a-time" in session.posargs:
+        lanes = [[part for lane in lanes for part in lane]]
+    if not parts.run(lanes, log_folder=tree.WORK / "logs"):
+        session.error()
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, types, YAML, playbooks, licences, shell. [-- --fix]"""
+    install(session, "lint")
+    if "--fix" in session.posargs:
+        with session.chdir(tree.ROOT):
+            session.run("ruff", "check", "--fix", "--quiet", success_codes=[0, 1])
+            session.run("ruff", "format", "--quiet")
+    place = tree.arrange("lint")
+    collections = tree.collections_path(place)
+    cache = tree.WORK / "caches"
+    session.env.update(
+        ansible_settings(session),
+        ANSIBLE_COLLECTIONS_PATH=str(collections),
+        MYPYPATH=str(collections),
+        MYPY_CACHE_DIR=str(cache / "mypy"),
+        RUFF_CACHE_DIR=str(cache / "ruff"),
+    )
+    packages = [
+        word
+        for name in ("module_utils", "modules")
+        if any((place / "plugins" / name).glob("*.py"))
+        for word in ("-p", f"ansible_collections.virtmem.libvirt.plugins.{name}")
+    ]
+    yaml_files = [name for name in tree.belonging() if name.endswith((".yml", ".yaml", ".ansible-lint", ".yamllint"))]
+    shell_files = [name for name in tree.belonging() if name in {"run", ".ci/run"} or name.endswith(".sh")]
+    with session.chdir(place):
+        shutil.rmtree(".ansible", ignore_errors=True)  # reuse would ask it for licences
+        parts.all_of(
+            lambda: session.run("ruff", "check", "--quiet", "--output-format", "concise"),
+            lambda: session.run("ruff", "format", "--check", "--quiet", "--diff"),
+            lambda: session.run("mypy", "--no-error-summary", *packages),
+            lambda: session.run("yamllint", "--strict", *yaml_files),
+            lambda: session.run("shellcheck", *shell_files),
+            lambda: session.run("reuse", "lint", "--quiet"),
+            lambda: session.run("ansible-lint", "--offline", "--profile", "production", "--strict", "-q"),
+        )
+
+
+@nox.session
+def sanity(session: nox.Session) -> None:
+    """Every `ansible-test sanity` test, with nothing ignored. [-- --test NAME ...]"""
+    install(session, "ansible")
+    place = tree.arrange("sanity")
+    session.env.update(ansible_test.private_home(session))
+    with session.chdir(place):
+        session.run("ansible-test", "sanity", *ansible_test.controller(), "--color", "no", *session.posargs)
+
+
+@nox.session
+def units(session: nox.Session) -> None:
+    """Unit tests, with the coverage of module_utils (95 % of lines at least). [-- PYTEST ARGUMENTS]"""
+    install(session, "units")
+    place = tree.arrange("units")
+    reports = tree.WORK / "reports"
+    reports.mkdir(exist_ok=True)
+    session.env.update(PYTHONPATH=str(tree.collections_path(place)), COVERAGE_FILE=str(reports / "coverage"))
+    coverage = ["--cov=plugins/module_utils", "--cov-report=term-missing:skip-covered"]
+    if not session.posargs:
+        coverage.append("--cov-fail-under=95")
+    with session.chdir(place):
+        session.run("python", "-m", "pytest", *coverage, "-o", f"cache_dir={tree.WORK}/caches/pytest", *session.posargs)
+
+
+@nox.session
+def integration(session: nox.Session) -> None:
+    """Integration targets, on real guests of a private hypervisor. [-- TARGET ... | --list]"""
+    if "--list" in session.posargs:
+        session.log("\n".join(targets.names()))
+        return
+    install(session, "ansible")
+    place = tree.arrange("integration")
+    session.env.update(ansible_test.private_home(session))
+    if not targets.run(session, place, SYSTEM_PYTHON, session.posargs):
+        session.error("a target failed")
+
+
+@nox.session(venv_backend="none")
+def lab(session: nox.Session) -> None:
+    """The private hypervisor by hand. -- up | status | guest | down"""
+    session.run(SYSTEM_PYTHON, str(tree.ROOT / "tests/lab/lab.py"), *session.posargs, external=True)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Documentation and changelog are right; the archive builds, installs and shows its manuals."""
+    install(session, "docs")
+    place = tree.arrange("docs")
+    session.env.update(ansible_settings(session), ANSIBLE_COLLECTIONS_PATH=str(tree.collections_path(place)))
+    with session.chdir(place):
+        parts.all_of(
+            lambda: session.run(
+                *("antsibull-docs", "lint-collection-docs", "--plugin-docs", "--check-extra-docs-refs"),
+                *("--validate-collection-refs", "all", "--disallow-unknown-collection-refs", "."),
+            ),
+            lambda: session.run("antsibull-changelog", "lint"),
+            lambda: _archive(session),
+        )
+
+
+def _archive(session: nox.Session) -> None:
+    """Build the archive from the checkout itself, as a user would, and look at what a user gets."""
+    with tempfile.TemporaryDirectory() as empty:
+        session.run("ansible-galaxy", "collection", "build", "--output-path", empty, str(tree.ROOT), silent=True)
+        archive = next(Path(empty).glob("*.tar.gz"))
+        with tarfile.open(archive) as content:
+            strange = {m.name for m in content if m.isfile()} - set(tree.belonging()) - {"MANIFEST.json", "FILES.json"}
+        if strange:
+            session.error("build_ignore in galaxy.yml lets these into the archive:", *sorted(strange))
+        session.run(
+            *("ansible-galaxy", "collection", "install", "--offline", "--no-deps", "-p", empty, str(archive)),
+            silent=True,
+        )
+        session.env["ANSIBLE_COLLECTIONS_PATH"] = empty
+        listed = session.run("ansible-doc", "--list", "--json", "virtmem.libvirt", silent=True, stderr=sys.stderr)
+    shown = set(json.loads(listed))
+    wanted = {f"virtmem.libvirt.{path.stem}" for path in (tree.ROOT / "plugins/modules").glob("[!_]*.py")}
+    if shown != wanted:
+        session.error("ansible-doc of the installed archive differs from plugins/modules:", *sorted(shown ^ wanted))
+    session.log(f"the archive ({len(shown)} modules) builds, installs and is listed by ansible-doc")

@@ -1,0 +1,63 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Runs ansible-test without containers, away from the user's home, with no other place to reach than a package index."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from tools import tree
+
+if TYPE_CHECKING:
+    import nox
+
+ASK_PIP_VERSION = """
+from types import SimpleNamespace
+from ansible_test._internal.python_requirements import get_venv_packages
+print(get_venv_packages(SimpleNamespace(version="{}.{}"))["pip"])
+"""
+
+
+def controller() -> list[str]:
+    """Name the one Python to use; otherwise ansible-test wants every version that it knows."""
+    return ["--local", "--python", "{}.{}".format(*sys.version_info)]
+
+
+def private_home(session: nox.Session) -> dict[str, str]:
+    """Make a home with pip's bootstrap in ansible-test's cache and the caller's pip configuration."""
+    home = tree.WORK / "homes" / session.name
+    version = _ask(session, "python", "-c", ASK_PIP_VERSION.format(*sys.version_info)).strip()
+    cache = home / ".ansible/test/cache"
+    cache.mkdir(parents=True, exist_ok=True)
+    shutil.copy(tree.ROOT / "tools/get_pip.py", cache / f"get_pip_{version.replace('.', '_')}.py")
+    target = home / ".config/pip/pip.conf"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.touch(mode=0o600)
+    with target.open("w") as file:
+        _pip_configuration(session).write(file)
+    return {"HOME": str(home)}
+
+
+def _pip_configuration(session: nox.Session) -> configparser.RawConfigParser:
+    """What pip is told here, as a file: ansible-test passes on neither PIP_... variables nor the real home."""
+    settings = configparser.RawConfigParser()
+    settings["global"] = {"quiet": "2"}
+    for line in _ask(session, "python", "-m", "pip", "config", "list").splitlines():
+        key, value = line.split("=", 1)
+        section, option = key.rsplit(".", 1)
+        section = "global" if section == ":env:" else section
+        if not settings.has_section(section):
+            settings.add_section(section)
+        settings.set(section, option, ast.literal_eval(value))
+    return settings
+
+
+def _ask(session: nox.Session, *command: str) -> str:
+    return str(session.run(*command, silent=True, log=False, stderr=subprocess.DEVNULL))
