@@ -1,0 +1,262 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: may change in any release.
+
+"""Carrying a plan out, step by step, and dealing with a guest that follows only part of the way."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field, replace
+
+from ansible_collections.virtmem.libvirt.plugins.module_utils import _xml
+from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
+from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Definition, MemoryDevice, Scope
+from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Action, Plan, Step
+from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Domain, Watch
+from ansible_collections.virtmem.libvirt.plugins.module_utils._size import format_size
+from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import Clock, wait_until
+
+OnPartial = t.Literal["fail", "warn", "settle", "rollback"]
+
+
+@dataclass(frozen=True)
+class WaitOptions:
+    """`timeout` is in seconds, for all waiting of the task together."""
+
+    wait: bool = True
+    timeout: float = 120
+    on_partial: OnPartial = "fail"
+
+
+@dataclass
+class Outcome:
+    """What came of a plan: `done` are the writes that were made, in order, those of a settle or rollback included."""
+
+    done: list[Step] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    short: bool = False
+    stays: str | None = None
+
+
+def find_device(definition: Definition, device: MemoryDevice) -> MemoryDevice | None:
+    """`device` as the definition has it now: by alias, else by PCI address, else by its place in the document."""
+    for other in definition.devices:
+        if device.alias and other.alias == device.alias:
+            return other
+    for other in definition.devices:
+        if device.pci_address and other.pci_address == device.pci_address and not (device.alias and other.alias):
+            return other
+    if device.alias is None and device.pci_address is None and 0 <= device.index < len(definition.devices):
+        return definition.devices[device.index]
+    return None
+
+
+class Applier:
+    """Carries out one plan on one domain. `outcome` is true at every moment, also when `run` raises."""
+
+    def __init__(
+        self, plan: Plan, domain: Domain, texts: t.Mapping[Scope, str], options: WaitOptions, clock: Clock
+    ) -> None:
+        self.outcome = Outcome(stays=plan.stays)
+        self._plan = plan
+        self._domain = domain
+        self._texts: dict[Scope, str] = dict(texts)
+        self._options = options
+        self._clock = clock
+        self._deadline = clock.monotonic() + options.timeout
+
+    def run(self) -> Outcome:
+        """Raises VirtmemError as the domain's calls do, and partial or timeout as `on_partial` says."""
+        if not self._plan.steps:
+            return self.outcome
+        with self._domain.watch() as watch:  # before the first write: no event may be missed
+            for step in self._plan.steps:
+                self._take(step, watch)
+        return self.outcome
+
+    def _take(self, step: Step, watch: Watch) -> None:
+        if step.action == "wait":
+            self._await_guest(step, watch)
+        elif (step.action, step.scope) == ("detach", "live"):
+            self._unplug(step, watch)
+        else:
+            self._write(step)
+
+    # ------------------------------------------------------------------------------------------------------- writing
+
+    def _text(self, scope: Scope) -> str:
+        if scope not in self._texts:
+            self._texts[scope] = self._domain.xml(scope)
+        return self._texts[scope]
+
+    def _own_xml(self, step: Step, requested: int | None = None) -> str:
+        """The device's XML from the very definition that is to change, as update and detach need it."""
+        text = self._text(step.scope)
+        device = find_device(_xml.parse_definition(text), step.before or step.device)
+        if device is None:
+            raise VirtmemError(
+                "device_not_found",
+                f"The device {step.device.alias or step.device.pci_address} is no longer in the {step.scope} definition.",
+                hint="Somebody else changed the domain at the same time; run the task again.",
+            )
+        return _xml.device_xml(text, device.index, requested)
+
+    def _write(self, step: Step) -> None:
+        """Do one step, and note it. Live and config are never written by one call."""
+        device, scope = step.device, step.scope
+        if step.action == "attach":
+            self._domain.attach(_xml.new_device_xml(device), scope)
+        elif step.action == "resize":
+            self._domain.update(self._own_xml(step, device.requested), scope)
+        elif step.action == "redefine":
+            self._redefine(step)
+        elif step.action == "detach" and scope == "live":
+            self._domain.unplug(t.cast(str, device.alias))  # a live device always has one
+        elif step.action == "detach":
+            self._domain.detach_config(self._own_xml(step))
+        elif step.action == "set_current_memory":
+            self._domain.set_current_memory(step.size)
+        self._texts.pop(scope, None)
+        self.outcome.done.append(step)
+
+    def _redefine(self, step: Step) -> None:
+        # An update in the config would take the new geometry too, but leave <memory> wrong, and refuse growth
+        # (libvirt 9.0 to 12.8). Only a reading with passwords can be defined again without losing them.
+        text = self._domain.xml("config", secure=True)
+        device = find_device(_xml.parse_definition(text), t.cast(MemoryDevice, step.before))
+        if device is None:
+            raise VirtmemError("device_not_found", "The device is no longer in the stored definition.")
+        self._domain.define(_xml.redefined_domain(text, device.index, step.device))
+
+    # ------------------------------------------------------------------------------------------------------- waiting
+
+    def _live_device(self, device: MemoryDevice) -> MemoryDevice | None:
+        self._texts.pop("live", None)
+        return find_device(_xml.parse_definition(self._text("live")), device)
+
+    def _time_left(self) -> float:
+        return max(self._deadline - self._clock.monotonic(), 0)
+
+    def _reaches(self, device: MemoryDevice, current: int, watch: Watch, timeout: float) -> bool:
+        def reached() -> bool:
+            now = self._live_device(device)
+            if now is None and current:
+                raise VirtmemError("device_not_found", f"{device.alias} was unplugged by somebody else meanwhile.")
+            return now is None or now.current == current
+
+        return wait_until(reached, watch, timeout, self._clock)
+
+    def _await_guest(self, step: Step, watch: Watch) -> None:
+        """Wait until the guest has plugged what the step's device requests; if it does not, do as on_partial says."""
+        wanted = step.device.requested
+        if not self._options.wait or self._reaches(step.device, wanted, watch, self._time_left()):
+            return
+        now = self._live_device(step.device)
+        shortfall = self._shortfall(step, (now.current or 0) if now else 0)
+        self.outcome.short = True
+        policy = self._options.on_partial
+        if policy == "rollback":
+            self._roll_back(watch)
+            shortfall.message += " What the task had asked for was rolled back."
+        if policy in ("fail", "rollback"):
+            raise shortfall
+        if policy == "settle":
+            self._settle(step, now)
+            shortfall.message += f" The request was settled at {format_size(shortfall.details['current'])}."
+        self.outcome.warnings.append(shortfall.message)
+
+    def _shortfall(self, step: Step, reached: int) -> VirtmemError:
+        start = (step.before.current or 0) if step.before else 0
+        wanted = step.device.requested
+        verb = "gave back" if wanted < start else "took"
+        moved, asked = abs(reached - start), abs(wanted - start)
+        if (reached - start) * (wanted - start) < 0:  # it went the other way
+            moved = 0
+        return VirtmemError(
+            "partial" if moved else "timeout",
+            f"The guest {verb} {format_size(moved)} of {format_size(asked)} in {self._options.timeout:g} s:"
+            f" {step.device.alias} has {format_size(reached)} plugged, {format_size(wanted)} are requested.",
+            hint=_SHRINK_HINT if wanted < start else _GROW_HINT,
+            details={
+                "requested": wanted,
+                "current": reached,
+                "before": start,
+                "moved": moved,
+                "asked": asked,
+                "wait_timeout": self._options.timeout,
+            },
+        )
+
+    def _unplug(self, step: Step, watch: Watch) -> None:
+        """Detach from the running guest, once the guest has given everything back, and see it gone."""
+        now = self._live_device(step.device)
+        if now is None or now.current:
+            return  # warned already (on_partial), or nobody wants to wait
+        try:
+            self._write(step)
+        except VirtmemError as exc:
+            if exc.code != "unplug_unsupported":
+                raise
+            self.outcome.stays = exc.message
+            return
+        if not self._options.wait:
+            return
+        if not wait_until(lambda: self._live_device(step.device) is None, watch, self._time_left(), self._clock):
+            raise VirtmemError(
+                "timeout",
+                f"The guest did not let go of {step.device.alias} in {self._options.timeout:g} s.",
+                hint="The request stays: the device leaves when the guest handles it. A paused guest does not.",
+                details={"wait_timeout": self._options.timeout},
+            )
+
+    # --------------------------------------------------------------------------------------------- partial outcomes
+
+    def _settle(self, step: Step, now: MemoryDevice | None) -> None:
+        """Ask for what was reached, in each definition that the task had asked for more or less in."""
+        if now is None or now.current is None:
+            return
+        for done in list(self.outcome.done):
+            if done.action in ("resize", "attach", "redefine") and done.device.requested == step.device.requested:
+                settled = replace(done.device, requested=now.current)
+                if settled.requested != done.device.requested:
+                    self._write(Step("resize", done.scope, settled, done.device))
+        if not self.outcome.done:  # an earlier task had asked
+            self._write(Step("resize", "live", replace(now, requested=now.current), now))
+
+    def _roll_back(self, watch: Watch) -> None:
+        """Undo what was done, live first. A device that was added and can't be unplugged stays, at 0."""
+        for done in list(self.outcome.done):
+            if done.action in ("resize", "redefine"):
+                before = t.cast(MemoryDevice, done.before)
+                self._write(Step(done.action, done.scope, before, done.device))
+                if done.scope == "live":
+                    self._reaches(before, before.requested, watch, self._options.timeout)
+            elif done.action == "attach":
+                self._undo_attach(done, watch)
+            elif done.action == "set_current_memory":
+                self._write(done)
+
+    def _undo_attach(self, done: Step, watch: Watch) -> None:
+        if done.scope == "config":
+            self._write(replace(done, action=_DETACH))
+            return
+        emptied = replace(done.device, requested=0)
+        if done.device.requested:
+            self._write(Step("resize", "live", emptied, done.device))
+        self._deadline = self._clock.monotonic() + self._options.timeout
+        if self._reaches(emptied, 0, watch, self._time_left()):
+            self._unplug(Step("detach", "live", emptied, emptied), watch)
+
+
+_DETACH: t.Final[Action] = "detach"
+_SHRINK_HINT: t.Final = (
+    "What stays is in use, or lies in a kernel zone of the guest (memhp_default_state=online_movable avoids that). The"
+    " request stands, and the guest may still give back more; on_partial says what else to do."
+)
+_GROW_HINT: t.Final = (
+    "See whether the guest runs, is not paused, and has the virtio_mem driver loaded (Linux 5.8 or later). The request"
+    " stands, and the guest may still take more; on_partial says what else to do."
+)

@@ -1,0 +1,145 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: may change in any release.
+
+"""What this libvirt, QEMU, architecture and machine type can do: one table, each line with its source.
+
+libvirt's domain capabilities do not list memory device models (true from 7.9 to 12.8), so versions decide.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
+from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
+    Definition,
+    MemoryDevice,
+    Versions,
+)
+
+Version = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """The first libvirt and QEMU that have a thing, and where that is written."""
+
+    libvirt: Version
+    qemu: Version
+    source: str
+
+
+FEATURES: t.Final[t.Mapping[str, Feature]] = {
+    "virtio-mem": Feature((7, 9, 0), (5, 1, 0), "libvirt NEWS 7.9.0; QEMU 5.1 changelog (x86_64)"),
+    "virtio-mem on aarch64": Feature((7, 9, 0), (7, 0, 0), "libvirt tests/qemucapabilitiesdata, QEMU 7.0"),
+    "virtio-mem on s390x": Feature((11, 1, 0), (10, 0, 0), "libvirt NEWS 11.1.0; QEMU 10.0 virtio-mem-ccw"),
+    "guest_address": Feature((9, 4, 0), (5, 1, 0), "libvirt NEWS 9.4.0: <target><address base>"),
+    "dynamic_memslots": Feature((10, 1, 0), (8, 2, 0), "libvirt NEWS 10.1.0; QEMU 8.2 dynamic-memslots"),
+    "unplug": Feature((7, 9, 0), (8, 1, 0), "QEMU 8.1 virtio-mem unplug"),
+}
+
+_VIRTIO_MEM_BY_ARCH: t.Final[t.Mapping[str, str]] = {
+    "x86_64": "virtio-mem",
+    "i686": "virtio-mem",
+    "aarch64": "virtio-mem on aarch64",
+    "s390x": "virtio-mem on s390x",
+}
+
+# QEMU pc.c: unplug needs unplugged-inaccessible=on, the default from machine type 8.1; 7.0 to 8.0 decide by the
+# backend (on unless the memory is anonymous); older ones have it off.
+_UNPLUG_MACHINE: t.Final = (8, 1)
+_UNPLUG_MACHINE_IF_NOT_ANONYMOUS: t.Final = (7, 0)
+
+# Up to libvirt 9.4 each memory device takes a slot, whatever its model; from 9.5 only DIMMs do (NEWS 9.5.0).
+_SLOTS_ONLY_FOR_DIMMS: t.Final = (9, 5, 0)
+
+# virDomainMemoryDefValidate asks for a NUMA node on all machines but s390x, whose virtio-mem-ccw allows none (11.1).
+_ARCHES_WITHOUT_NODES: t.Final = frozenset({"s390x", "s390"})
+
+
+def version_text(version: t.Sequence[int]) -> str:
+    """(9, 4, 0) as 9.4.0."""
+    return ".".join(str(part) for part in version)
+
+
+def why_not(feature: str, versions: Versions) -> str | None:
+    """The reason why `feature` (a key of FEATURES) is not to be had, as a clause; None where it is."""
+    needs = FEATURES[feature]
+    for name, needed, present in (
+        ("libvirt", needs.libvirt, versions.libvirt),
+        ("QEMU", needs.qemu, versions.qemu),
+    ):
+        if present < needed:
+            return f"{feature} needs {name} {version_text(needed)} or later, this is {version_text(present)}"
+    return None
+
+
+def require(feature: str, versions: Versions) -> None:
+    """Raise VirtmemError(unsupported) unless `feature` is there."""
+    reason = why_not(feature, versions)
+    if reason:
+        raise VirtmemError(
+            "unsupported",
+            f"{reason[0].upper()}{reason[1:]}.",
+            hint="Leave the option out, or use a newer hypervisor.",
+            details={
+                "feature": feature,
+                "libvirt": version_text(versions.libvirt),
+                "qemu": version_text(versions.qemu),
+            },
+        )
+
+
+def require_virtio_mem(versions: Versions, arch: str) -> None:
+    """Raise VirtmemError(unsupported) unless guests of `arch` can have virtio-mem devices here."""
+    feature = _VIRTIO_MEM_BY_ARCH.get(arch)
+    if feature is None:
+        raise VirtmemError(
+            "unsupported",
+            f"QEMU has no virtio-mem for {arch} guests (it has it for {', '.join(sorted(_VIRTIO_MEM_BY_ARCH))}).",
+            details={"arch": arch},
+        )
+    require(feature, versions)
+
+
+def machine_version(machine: str) -> tuple[int, int] | None:
+    """(8, 1) of C(pc-q35-8.1) or C(pc-i440fx-8.1); None for types that a distribution numbers itself."""
+    match = re.search(r"-(\d+)\.(\d+)$", machine)
+    if not match or "rhel" in machine:
+        return None
+    return int(match[1]), int(match[2])
+
+
+def why_no_unplug(versions: Versions, definition: Definition, device: MemoryDevice) -> str | None:
+    """Why QEMU would refuse to unplug this device of this running domain; None where nothing is known against it.
+
+    A machine type that a distribution numbers itself is given the benefit of the doubt: QEMU has the last word.
+    """
+    reason = why_not("unplug", versions)
+    if reason:
+        return reason.replace("unplug", "unplugging a virtio-mem device", 1)
+    version = machine_version(definition.machine)
+    if version is None or version >= _UNPLUG_MACHINE:
+        return None
+    anonymous = definition.anonymous and device.page_size is None and device.access != "shared"
+    if version >= _UNPLUG_MACHINE_IF_NOT_ANONYMOUS and not anonymous:
+        return None
+    return (
+        f"machine type {definition.machine} can't unplug a virtio-mem device"
+        " (QEMU does with machine types from 8.1, or from 7.0 where the memory is memfd, file, shared or huge pages)"
+    )
+
+
+def takes_slot(model: str, versions: Versions) -> bool:
+    """Whether a device of `model` takes one of maxMemory's slots."""
+    return versions.libvirt < _SLOTS_ONLY_FOR_DIMMS or model in ("dimm", "nvdimm")
+
+
+def uses_nodes(arch: str) -> bool:
+    """Whether a virtio-mem device of this architecture sits on a guest NUMA node."""
+    return arch not in _ARCHES_WITHOUT_NODES

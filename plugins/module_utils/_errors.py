@@ -1,0 +1,55 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: may change in any release.
+
+"""The one way this collection says no: a code, a sentence with the numbers, and what to do about it."""
+
+from __future__ import annotations
+
+import typing as t
+
+# The table that the documentation prints, too. Codes are stable: playbooks branch on them.
+ERROR_CODES: t.Final[t.Mapping[str, str]] = {
+    "domain_not_found": "No such domain on this hypervisor, or it went away.",
+    "device_not_found": "The domain has no such virtio-mem device, and the task does not say enough to make one.",
+    "device_ambiguous": "More than one device fits the task.",
+    "invalid_size": "Not a size: no unit, an unknown unit, a negative number or a part of a byte.",
+    "not_multiple_of_block": "The size is not a whole number of blocks.",
+    "block_invalid": "The block size is not a power of two, or smaller than the host allows, or unknown.",
+    "exceeds_device_size": "More is requested than the device is large.",
+    "exceeds_max_memory": "The domain's maxMemory has no room, or no slot, for the device.",
+    "node_not_found": "The guest has no such NUMA node, or it has several and the task names none.",
+    "not_hotpluggable": "The domain is not prepared for memory devices.",
+    "immutable": "A running guest's device can't change in this respect.",
+    "unplug_unsupported": "This QEMU or machine type can't unplug a virtio-mem device.",
+    "partial": "The guest gave back or took only a part.",
+    "timeout": "The guest did not react in time.",
+    "guest_needs_memory": "The guest's own statistics say that it needs the memory.",
+    "host_lacks_memory": "The host has not got the memory.",
+    "domain_busy": "Another job holds the domain.",
+    "connection_failed": "No connection to libvirt.",
+    "connection_lost": "The connection to libvirt broke during the task.",
+    "permission_denied": "libvirt does not allow this user the call.",
+    "missing_library": "A Python library is missing on the target.",
+    "unsupported": "This libvirt, QEMU, architecture or domain state can't do what is asked.",
+    "libvirt_error": "libvirt or QEMU refused for a reason that this collection does not know.",
+}
+
+
+class VirtmemError(Exception):
+    """A refusal or failure, in the words that the user reads.
+
+    Attributes: `code` is a key of `ERROR_CODES`; `message` is one sentence with the numbers in it; `hint` says what
+    to do; `details` holds the same numbers for programs (sizes in bytes) and libvirt's own text where there is one.
+    """
+
+    def __init__(self, code: str, message: str, *, hint: str = "", details: t.Mapping[str, t.Any] | None = None):
+        if code not in ERROR_CODES:
+            raise KeyError(code)
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+        self.details: dict[str, t.Any] = dict(details or {})

@@ -1,0 +1,166 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: may change in any release.
+
+"""The nouns, as frozen data: no libvirt, no XML, no Ansible. All sizes are bytes."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+Scope = t.Literal["live", "config"]
+
+VIRTIO_MEM: t.Final = "virtio-mem"
+
+
+@dataclass(frozen=True)
+class MemoryDevice:
+    """One `<memory>` device of one definition (libvirt's formatdomain, "Memory devices").
+
+    `size` is the maximum, `requested` what the host asks the guest to use, `current` what the guest has plugged
+    (live only). `block`, `requested` and `current` are 0 for other models than virtio-mem. `index` is the device's
+    place among the definition's memory devices: the way back to its XML. None means: the XML does not say.
+    """
+
+    model: str
+    size: int
+    block: int = 0
+    requested: int = 0
+    current: int | None = None
+    node: int | None = None
+    alias: str | None = None
+    page_size: int | None = None
+    node_mask: str | None = None
+    access: str | None = None
+    discard: bool | None = None
+    dynamic_memslots: bool | None = None
+    guest_address: int | None = None
+    pci_address: str | None = None
+    index: int = -1
+
+    @property
+    def user_alias(self) -> str | None:
+        """The alias if it is a person's: libvirt keeps those that begin with ua- in both definitions (3.9.0)."""
+        return self.alias if self.alias and self.alias.startswith("ua-") else None
+
+
+@dataclass(frozen=True)
+class NumaCell:
+    """One cell of the guest's `<numa>`: its id and its boot memory in bytes."""
+
+    id: int
+    memory: int
+
+
+@dataclass(frozen=True)
+class Binding:
+    """Where the guest's memory comes from on the host, as far as the definition pins it down.
+
+    `nodes`: the host nodes that numatune binds all memory to (None: any); `cell_nodes`: the same by guest cell;
+    `page_size`: huge page size in bytes that the guest's memory uses (None: ordinary pages), `cell_page_sizes` by cell.
+    """
+
+    nodes: str | None = None
+    cell_nodes: t.Mapping[int, str] = field(default_factory=dict)
+    page_size: int | None = None
+    cell_page_sizes: t.Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One of a domain's two definitions, live or config.
+
+    `total` is `<memory>` (boot memory and the full size of every device), `current_memory` is `<currentMemory>`,
+    `maximum` is `<maxMemory>` (None: no room for hotplug). `anonymous` says that guest memory is QEMU's default kind,
+    not file, memfd, shared or huge pages. `free_pcie_ports` counts ports that a device can be plugged into now
+    (None: not a PCIe machine, or one with other free slots). `stats_period` is in seconds, 0 for none. `blockers` are what
+    keeps QEMU from using virtio-mem in this domain, in words.
+    """
+
+    name: str
+    uuid: str
+    arch: str
+    machine: str
+    total: int
+    current_memory: int
+    maximum: int | None = None
+    slots: int = 0
+    cells: tuple[NumaCell, ...] = ()
+    devices: tuple[MemoryDevice, ...] = ()
+    binding: Binding = Binding()
+    anonymous: bool = True
+    balloon: bool = True
+    stats_period: int = 0
+    free_pcie_ports: int | None = None
+    blockers: tuple[str, ...] = ()
+
+    @property
+    def boot(self) -> int:
+        """Memory the guest starts with: virDomainDefGetMemoryInitial (libvirt 9.0 to 12.8), total less all devices."""
+        return self.total - sum(device.size for device in self.devices)
+
+    @property
+    def virtio_mem(self) -> tuple[MemoryDevice, ...]:
+        return tuple(device for device in self.devices if device.model == VIRTIO_MEM)
+
+
+@dataclass(frozen=True)
+class DomainState:
+    """Who the domain is and how it is now. `state` is libvirt's word (running, paused, shutoff, crashed, ...)."""
+
+    name: str
+    uuid: str
+    state: str
+    active: bool
+    persistent: bool
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What was read of a domain before anything is decided; a definition that does not exist is None."""
+
+    domain: DomainState
+    live: Definition | None
+    config: Definition | None
+
+    def definition(self, scope: Scope) -> Definition | None:
+        return self.live if scope == "live" else self.config
+
+
+@dataclass(frozen=True)
+class Versions:
+    """(major, minor, micro) of the libvirt daemon and of its QEMU."""
+
+    libvirt: tuple[int, int, int]
+    qemu: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class GuestStatistics:
+    """The balloon driver's word about the guest, in bytes; None where the guest does not say.
+
+    `usable` is the guest's MemAvailable, `available` its MemTotal, `unused` its MemFree. `last_update` is the second
+    (Unix time on the host) of the guest's report, 0 for never. `fresh` says that the report was made just now.
+    """
+
+    usable: int | None = None
+    available: int | None = None
+    unused: int | None = None
+    actual: int | None = None
+    rss: int | None = None
+    last_update: int = 0
+    fresh: bool = False
+
+
+@dataclass(frozen=True)
+class HostMemory:
+    """Memory that the host can give away now, in bytes.
+
+    `kind` says what was counted, in words for the error message: memory of the host, of nodes, or of a huge page pool.
+    """
+
+    available: int
+    kind: str

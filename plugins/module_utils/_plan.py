@@ -1,0 +1,471 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: may change in any release.
+
+"""From what is wanted and what is there to the steps between. Pure: the same plan for check mode and the real run."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, replace
+
+from ansible_collections.virtmem.libvirt.plugins.module_utils import _capabilities, _rules
+from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
+from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
+    VIRTIO_MEM,
+    Definition,
+    MemoryDevice,
+    Observed,
+    Scope,
+    Versions,
+)
+from ansible_collections.virtmem.libvirt.plugins.module_utils._size import MIB, format_size, round_up
+
+Action = t.Literal["attach", "resize", "redefine", "detach", "set_current_memory", "wait"]
+
+
+@dataclass(frozen=True)
+class Desired:
+    """What a task says about one virtio-mem device. None: keep what is there. Sizes are bytes."""
+
+    present: bool = True
+    alias: str | None = None
+    node: int | None = None
+    size: int | None = None
+    block: int | None = None
+    requested: int | None = None
+    page_size: int | None = None
+    node_mask: str | None = None
+    access: str | None = None
+    discard: bool | None = None
+    dynamic_memslots: bool | None = None
+    guest_address: int | None = None
+    pci_address: str | None = None
+
+    def stated(self) -> dict[str, t.Any]:
+        """The device attributes that the task states, by the names that MemoryDevice shares with the options."""
+        return {name: value for name in DEVICE_OPTIONS if (value := getattr(self, name)) is not None}
+
+
+# In the order of the documentation; `alias` is the identity, so it is not among what a task can change.
+DEVICE_OPTIONS: t.Final = (
+    "node",
+    "size",
+    "block",
+    "requested",
+    "page_size",
+    "node_mask",
+    "access",
+    "discard",
+    "dynamic_memslots",
+    "guest_address",
+    "pci_address",
+)
+SIZE_OPTIONS: t.Final = frozenset({"size", "block", "requested", "page_size"})
+
+
+@dataclass(frozen=True)
+class Step:
+    """One write, or a wait for the guest to follow it.
+
+    `device` is the device as the step leaves it (detach: as it finds it), `before` as it finds it. `size` is the
+    `<currentMemory>` that a set_current_memory puts right, in bytes.
+    """
+
+    action: Action
+    scope: Scope
+    device: MemoryDevice
+    before: MemoryDevice | None = None
+    size: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a task will do to one device.
+
+    `before` and `after` are the device by scope, for the scopes of the task (None: not there); `after` is what a real
+    run ends with if the guest follows. `target` is what the live guest shall have plugged, in bytes, None where no
+    live device is meant. `stays` says why a live device can't be unplugged and stays at 0; `pending` is what waits
+    for a restart, in words.
+    """
+
+    scopes: tuple[Scope, ...]
+    before: t.Mapping[Scope, MemoryDevice | None]
+    after: t.Mapping[Scope, MemoryDevice | None]
+    steps: tuple[Step, ...] = ()
+    target: int | None = None
+    stays: str | None = None
+    pending: tuple[str, ...] = ()
+
+    @property
+    def writes(self) -> tuple[Step, ...]:
+        return tuple(step for step in self.steps if step.action != "wait")
+
+    @property
+    def live_change(self) -> int:
+        """Bytes that the running guest gets (positive) or gives back (negative) by this plan's own steps."""
+        if self.target is None or not any(step.scope == "live" for step in self.writes):
+            return 0
+        live = self.before["live"]
+        return self.target - ((live.current or 0) if live else 0)
+
+
+def select(desired: Desired, observed: Observed) -> dict[Scope, MemoryDevice | None]:
+    """The device that the task means, in both definitions, paired. Raises device_ambiguous, device_not_found."""
+    pairs = _pairs(observed)
+    if desired.alias is not None:
+        pairs = [pair for pair in pairs if any(device and device.alias == desired.alias for device in pair)]
+    elif desired.node is not None:
+        pairs = [pair for pair in pairs if any(device and device.node == desired.node for device in pair)]
+    if len(pairs) > 1:
+        raise _ambiguous(observed.domain.name, desired, pairs)
+    live, config = pairs[0] if pairs else (None, None)
+    return {"live": live, "config": config}
+
+
+Pair = tuple[t.Optional[MemoryDevice], t.Optional[MemoryDevice]]
+
+
+def _pairs(observed: Observed) -> list[Pair]:
+    """Each virtio-mem device of the domain once, as (live, config): two views of one device stand together.
+
+    A user alias is the surest sign, then the PCI address that the guest was started with, then equal geometry;
+    last, one device left over on each side is taken for the same if at most one of them has a user alias.
+    """
+    live = list(observed.live.virtio_mem) if observed.live else []
+    config = list(observed.config.virtio_mem) if observed.config else []
+    pairs: list[Pair] = []
+    for same in (_same_alias, _same_address, _same_geometry, _may_be_same):
+        for left in list(live):
+            twins = [right for right in config if same(left, right)]
+            rivals = [other for other in live if any(same(other, twin) for twin in twins)]
+            if twins and (len(twins) == len(rivals) == 1 or same is not _may_be_same):
+                pairs.append((left, twins[0]))
+                live.remove(left)
+                config.remove(twins[0])
+    return pairs + [(left, None) for left in live] + [(None, right) for right in config]
+
+
+def _same_alias(live: MemoryDevice, config: MemoryDevice) -> bool:
+    return live.user_alias is not None and live.user_alias == config.user_alias
+
+
+def _may_be_same(live: MemoryDevice, config: MemoryDevice) -> bool:
+    """Not told apart by two different user aliases, and on the same guest node."""
+    return not (live.user_alias and config.user_alias) and live.node == config.node
+
+
+def _same_address(live: MemoryDevice, config: MemoryDevice) -> bool:
+    return _may_be_same(live, config) and live.pci_address is not None and live.pci_address == config.pci_address
+
+
+def _same_geometry(live: MemoryDevice, config: MemoryDevice) -> bool:
+    return _may_be_same(live, config) and (live.size, live.block) == (config.size, config.block)
+
+
+def _describe(device: MemoryDevice) -> str:
+    name = device.alias or device.pci_address or "no alias"
+    return f"{name} ({format_size(device.size)} on node {device.node})"
+
+
+def _ambiguous(name: str, desired: Desired, pairs: list[Pair]) -> VirtmemError:
+    devices = [t.cast(MemoryDevice, live or config) for live, config in pairs]
+    where = "" if desired.node is None else f" on node {desired.node}"
+    return VirtmemError(
+        "device_ambiguous",
+        f"{name} has {len(devices)} virtio-mem devices{where}: {', '.join(map(_describe, devices))}.",
+        hint="Say which one with the option alias" + (" or node." if desired.node is None else "."),
+        details={"devices": [{"alias": device.alias, "node": device.node, "size": device.size} for device in devices]},
+    )
+
+
+def plan_device(
+    desired: Desired,
+    observed: Observed,
+    scopes: t.Sequence[Scope],
+    versions: Versions,
+    thp_size: int | None,
+) -> Plan:
+    """The plan for one virtio-mem device. Raises VirtmemError for whatever would not work, before anything is done."""
+    found = select(desired, observed)
+    if not desired.present:
+        return _plan_absent(found, observed, scopes, versions)
+    return _plan_present(desired, found, observed, scopes, versions, thp_size)
+
+
+# ---------------------------------------------------------------------------------------------------------- present
+
+
+def _plan_present(
+    desired: Desired,
+    found: dict[Scope, MemoryDevice | None],
+    observed: Observed,
+    scopes: t.Sequence[Scope],
+    versions: Versions,
+    thp_size: int | None,
+) -> Plan:
+    steps: list[Step] = []
+    after: dict[Scope, MemoryDevice | None] = {}
+    _check_features(desired, observed, versions)
+    for scope in scopes:
+        definition = t.cast(Definition, observed.definition(scope))
+        device = found[scope]
+        if device is None:
+            twin = found["config" if scope == "live" else "live"]
+            wanted = _new_device(desired, twin, definition, thp_size)
+            _check_attach(wanted, definition, scope, versions, thp_size)
+            steps.append(Step("attach", scope, wanted))
+        else:
+            wanted = _merged(desired, device)
+            _check_change(wanted, device, desired, definition, scope, thp_size)
+            steps.extend(_change_steps(scope, device, wanted))
+        if scope == "config":
+            steps.extend(_restore_current_memory(definition, wanted, device))
+        after[scope] = wanted
+    live = after.get("live")
+    if live is not None:
+        steps.extend(_wait_steps(found["live"], live))
+        after["live"] = _followed(live)
+    return Plan(
+        scopes=tuple(scopes),
+        before={scope: found[scope] for scope in scopes},
+        after=after,
+        steps=tuple(steps),
+        target=live.requested if live else None,
+        pending=_pending(after, found, observed),
+    )
+
+
+def _followed(device: MemoryDevice) -> MemoryDevice:
+    return replace(device, current=device.requested)
+
+
+def _wait_steps(before: MemoryDevice | None, wanted: MemoryDevice) -> list[Step]:
+    """A wait, unless the guest has what it shall have already."""
+    current = (before.current or 0) if before else 0
+    return [] if current == wanted.requested else [Step("wait", "live", wanted, before)]
+
+
+def _check_features(desired: Desired, observed: Observed, versions: Versions) -> None:
+    definition = t.cast(Definition, observed.live or observed.config)
+    _capabilities.require_virtio_mem(versions, definition.arch)
+    for option in ("guest_address", "dynamic_memslots"):
+        if getattr(desired, option) is not None:
+            _capabilities.require(option, versions)
+
+
+def _new_device(
+    desired: Desired, twin: MemoryDevice | None, definition: Definition, thp_size: int | None
+) -> MemoryDevice:
+    """The device to attach: what the task says, then what its twin in the other definition has, then defaults."""
+    _rules.check_hotpluggable(definition)
+    base = twin or MemoryDevice(VIRTIO_MEM, size=0)
+    # Addresses and what the guest has plugged belong to the definition they were read from.
+    base = replace(base, current=None, guest_address=None, pci_address=None, index=-1)
+    device = replace(base, **desired.stated())
+    if twin is None and desired.size is None:
+        raise _cannot_make(desired, definition)
+    device = replace(device, node=_rules.choose_node(definition, device.node))
+    if not device.block:
+        device = replace(device, block=_default_block(device, definition, thp_size))
+    alias = desired.alias or base.user_alias or f"ua-virtiomem{device.node or 0}"
+    _rules.check_alias(alias)
+    return replace(device, alias=alias)
+
+
+def _cannot_make(desired: Desired, definition: Definition) -> VirtmemError:
+    which = (
+        f"called {desired.alias}" if desired.alias else f"on node {desired.node}" if desired.node is not None else ""
+    )
+    others = [device.alias or "(no alias)" for device in definition.virtio_mem]
+    has = f", only {', '.join(others)}" if others else ""
+    return VirtmemError(
+        "device_not_found",
+        f"{definition.name} has no virtio-mem device{' ' + which if which else ''}{has}, and without a size none can be"
+        " made.",
+        hint="Give the option size to add a device, or the alias of one that is there.",
+        details={"devices": others},
+    )
+
+
+def _default_block(device: MemoryDevice, definition: Definition, thp_size: int | None) -> int:
+    """libvirt has no default (9.0 to 12.8): 2 MiB on x86, else the host's THP size; never less than the device's pages."""
+    smallest = _smallest_block(definition, thp_size)
+    if smallest is None:
+        raise VirtmemError(
+            "block_invalid",
+            f"block: the smallest block of a {definition.arch or 'non-x86'} host can't be known over this connection.",
+            hint="Give the option block: the size of a transparent huge page of that host, or a multiple by 2 of it.",
+        )
+    return max(smallest, device.page_size or 0)
+
+
+def _smallest_block(definition: Definition, thp_size: int | None) -> int | None:
+    # virDomainMemoryDefValidate compares with virHostMemGetTHPSize, which falls back to 2 MiB.
+    if thp_size is not None:
+        return max(thp_size, MIB)
+    return 2 * MIB if definition.arch in ("x86_64", "i686") else None
+
+
+def _merged(desired: Desired, device: MemoryDevice) -> MemoryDevice:
+    return replace(device, **desired.stated())
+
+
+def _check_attach(
+    wanted: MemoryDevice, definition: Definition, scope: Scope, versions: Versions, thp_size: int | None
+) -> None:
+    _check_geometry(wanted, definition, thp_size)
+    if any(device.alias == wanted.alias for device in definition.devices):
+        raise VirtmemError(
+            "device_ambiguous",
+            f"alias: another memory device of {definition.name} is called {wanted.alias}.",
+            hint="Give the new device another alias.",
+            details={"alias": wanted.alias},
+        )
+    _rules.check_room(definition, wanted.size, max(wanted.block, _rules.SIZE_ALIGNMENT))
+    _rules.check_slot(definition, wanted.model, versions)
+    if wanted.pci_address:
+        _rules.check_pci_address(definition, wanted.pci_address)
+    if scope == "live":
+        _rules.check_port(definition)
+
+
+def _check_geometry(device: MemoryDevice, definition: Definition, thp_size: int | None) -> None:
+    _rules.check_block(device, _smallest_block(definition, thp_size) or MIB)
+    _rules.check_size(device)
+    _rules.check_requested(device)
+    _rules.check_guest_address(device)
+
+
+def _changed_options(before: MemoryDevice, after: MemoryDevice) -> list[str]:
+    return [name for name in DEVICE_OPTIONS if getattr(before, name) != getattr(after, name)]
+
+
+def _check_change(
+    wanted: MemoryDevice,
+    device: MemoryDevice,
+    desired: Desired,
+    definition: Definition,
+    scope: Scope,
+    thp_size: int | None,
+) -> None:
+    changed = _changed_options(device, wanted)
+    if not changed:
+        return
+    if changed == ["requested"]:
+        _rules.check_requested(wanted)
+        return
+    if desired.node is not None:
+        _rules.choose_node(definition, desired.node)
+    _check_geometry(wanted, definition, thp_size)
+    if scope == "live":
+        raise _immutable(device, wanted, [name for name in changed if name != "requested"])
+    _rules.check_room(definition, wanted.size - device.size, max(wanted.block, _rules.SIZE_ALIGNMENT))
+    if "pci_address" in changed:
+        _rules.check_pci_address(definition, t.cast(str, wanted.pci_address))
+
+
+def _immutable(device: MemoryDevice, wanted: MemoryDevice, changed: list[str]) -> VirtmemError:
+    """qemuDomainChangeMemoryLiveValidateChange: only `requested` of a running device can change. What libvirt would
+    ignore without a word (dynamicMemslots, 10.1 to 12.8) is refused here, too."""
+    what = ", ".join(f"{name} from {_shown(name, device)} to {_shown(name, wanted)}" for name in changed)
+    return VirtmemError(
+        "immutable",
+        f"{device.alias}: a running guest's device can't change {what}.",
+        hint="Change the stored definition with scope=config, and restart the guest; only requested changes live.",
+        details={name: {"from": getattr(device, name), "to": getattr(wanted, name)} for name in changed},
+    )
+
+
+def _shown(name: str, device: MemoryDevice) -> str:
+    value = getattr(device, name)
+    if value is None:
+        return "none"
+    if name in SIZE_OPTIONS:
+        return format_size(value)
+    return f"{value:#x}" if name == "guest_address" else str(value)
+
+
+def _change_steps(scope: Scope, device: MemoryDevice, wanted: MemoryDevice) -> list[Step]:
+    changed = _changed_options(device, wanted)
+    if not changed:
+        return []
+    action: Action = "resize" if changed == ["requested"] else "redefine"
+    return [Step(action, scope, wanted, device)]
+
+
+def _restore_current_memory(
+    definition: Definition, after: MemoryDevice | None, before: MemoryDevice | None
+) -> list[Step]:
+    """Put `<currentMemory>` of the config back after an attach or a detach.
+
+    libvirt adds the device's size, or subtracts it unsigned and unclamped (qemuDomainAttachDeviceConfig and
+    qemuDomainDetachDeviceConfig via virDomainDefSetMemoryTotal, 9.0 to 12.8), so that a balloon set for the next boot
+    is lost, or underflows. Values above boot memory mean "no balloon" either way and can't be set by the API.
+    """
+    if (after is None) == (before is None) or definition.current_memory > definition.boot:
+        return []
+    device = t.cast(MemoryDevice, after or before)
+    return [Step("set_current_memory", "config", device, before, definition.current_memory)]
+
+
+def _pending(
+    after: t.Mapping[Scope, MemoryDevice | None], found: t.Mapping[Scope, MemoryDevice | None], observed: Observed
+) -> tuple[str, ...]:
+    """What the stored definition will bring at the next start of a domain that runs now, in words."""
+    if observed.live is None or "config" not in after:
+        return ()
+    config, live = after["config"], after.get("live", found["live"])
+    if config is None:
+        return (_leaves(live),) if live else ()
+    name = config.alias or config.pci_address
+    if live is None:
+        return (f"{name}: is added at the next start",)
+    # Addresses are each definition's own affair, and libvirt rounds sizes up in the live one only.
+    rounded = replace(config, size=round_up(config.size, _rules.SIZE_ALIGNMENT))
+    differing = [option for option in _changed_options(live, rounded) if option not in ("guest_address", "pci_address")]
+    if not differing:
+        return ()
+    return (f"{name}: {', '.join(f'{option}={_shown(option, config)}' for option in differing)} at the next start",)
+
+
+def _leaves(live: MemoryDevice) -> str:
+    return f"{live.alias}: leaves the guest when it is next powered off"
+
+
+# ----------------------------------------------------------------------------------------------------------- absent
+
+
+def _plan_absent(
+    found: dict[Scope, MemoryDevice | None], observed: Observed, scopes: t.Sequence[Scope], versions: Versions
+) -> Plan:
+    """Shrink to 0, wait, unplug; then the stored definition. A device that can't be unplugged stays, at 0."""
+    steps: list[Step] = []
+    stays: str | None = None
+    live = found["live"] if "live" in scopes else None
+    config = found["config"] if "config" in scopes else None
+    after: dict[Scope, MemoryDevice | None] = dict.fromkeys(scopes)
+    if live is not None:
+        stays = _capabilities.why_no_unplug(versions, t.cast(Definition, observed.live), live)
+        emptied = replace(live, requested=0)
+        if live.requested:
+            steps.append(Step("resize", "live", emptied, live))
+        steps.extend(_wait_steps(live, emptied))
+        if stays is None:
+            steps.append(Step("detach", "live", emptied, emptied))
+        else:
+            after["live"] = _followed(emptied)
+    if config is not None:
+        steps.append(Step("detach", "config", config, config))
+        steps.extend(_restore_current_memory(t.cast(Definition, observed.config), None, config))
+    return Plan(
+        scopes=tuple(scopes),
+        before={scope: found[scope] for scope in scopes},
+        after=after,
+        steps=tuple(steps),
+        target=None if live is None else 0,
+        stays=stays,
+        pending=_pending(after, found, observed) or ((_leaves(live),) if live and stays else ()),
+    )

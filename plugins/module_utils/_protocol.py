@@ -1,0 +1,89 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: may change in any release.
+
+"""What the rest of the collection may ask of a hypervisor: libvirt answers in production, a fake in the unit tests.
+
+Every method raises VirtmemError, never an exception of libvirt. Sizes are bytes, times are seconds.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from contextlib import AbstractContextManager
+
+from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
+    DomainState,
+    GuestStatistics,
+    HostMemory,
+    Scope,
+    Versions,
+)
+
+
+class Watch(t.Protocol):
+    """Events of one domain, from the moment when the watch was opened."""
+
+    def wait(self, timeout: float) -> bool:
+        """Sleep until an event comes (True) or `timeout` seconds are over (False). Events while awake count."""
+
+    @property
+    def has_events(self) -> bool:
+        """False where the hypervisor or the client library can't send memory device events."""
+
+
+class Domain(t.Protocol):
+    """One domain. A `scope` picks one of its two definitions; there is no call for both at once on purpose:
+    libvirt's LIVE|CONFIG update fails or leaks the live address into the config (9.0 to 12.8)."""
+
+    def state(self) -> DomainState: ...
+
+    def xml(self, scope: Scope, secure: bool = False) -> str:
+        """The whole definition; `secure` asks for passwords too, which a redefinition needs to keep them."""
+
+    def attach(self, device_xml: str, scope: Scope) -> None: ...
+
+    def update(self, device_xml: str, scope: Scope) -> None: ...
+
+    def unplug(self, alias: str) -> None:
+        """Ask the running guest to let go of a device. Returns at once; the device is still there."""
+
+    def detach_config(self, device_xml: str) -> None:
+        """Take a device out of the config definition."""
+
+    def define(self, domain_xml: str) -> None:
+        """Replace the config definition."""
+
+    def set_current_memory(self, size: int) -> None:
+        """`<currentMemory>` of the config definition."""
+
+    def statistics(self) -> GuestStatistics: ...
+
+    def set_stats_period(self, seconds: int) -> None:
+        """How often the running guest reports its statistics; 0 for never."""
+
+    def watch(self) -> AbstractContextManager[Watch]: ...
+
+
+class Hypervisor(t.Protocol):
+    """One connection. Closed by the one who opened it."""
+
+    uri: str
+
+    def domain(self, name_or_uuid: str) -> Domain: ...
+
+    def domains(self) -> t.Sequence[Domain]:
+        """All domains, in libvirt's order, by one call."""
+
+    def versions(self) -> Versions: ...
+
+    def host_memory(self, page_size: int | None, nodes: t.Sequence[int] | None) -> HostMemory:
+        """What can be given to guests: ordinary memory, or pages of `page_size` bytes (0: the default huge page
+        size); on the host as a whole, or on these of its NUMA nodes only."""
+
+    def thp_size(self) -> int | None:
+        """Bytes of a transparent huge page on the hypervisor; None where that can't be known (it is remote)."""
+
+    def close(self) -> None: ...

@@ -1,0 +1,348 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: may change in any release.
+
+"""Rules that a task must keep, checked before anything is touched. Pure: model in, VirtmemError out.
+
+Each rule names the libvirt function or QEMU message that would refuse later, with less to say.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ansible_collections.virtmem.libvirt.plugins.module_utils._capabilities import takes_slot, uses_nodes
+from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
+from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
+    Definition,
+    DomainState,
+    GuestStatistics,
+    HostMemory,
+    MemoryDevice,
+    Scope,
+    Versions,
+)
+from ansible_collections.virtmem.libvirt.plugins.module_utils._size import (
+    MIB,
+    about,
+    format_size,
+    round_down,
+    round_up,
+)
+
+# qemuDomainAlignMemorySizes rounds device sizes to 2 MiB at start, and in the live definition only: other sizes
+# would differ between the two definitions for ever. It is also the smallest block that QEMU takes on x86.
+SIZE_ALIGNMENT: t.Final = 2 * MIB
+
+# virDomainDeviceInfoParseXML keeps such aliases and drops all others without a word (libvirt 3.9 to 12.8).
+_USER_ALIAS: t.Final = re.compile(r"ua-[A-Za-z0-9_-]+", re.ASCII)
+_PCI_ADDRESS: t.Final = re.compile(r"(?:([0-9a-f]{4}):)?([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])", re.ASCII | re.IGNORECASE)
+_NODE_SET: t.Final = re.compile(r"\^?\d+(-\d+)?(,\^?\d+(-\d+)?)*", re.ASCII)
+
+
+def resolve_scopes(scope: str, state: DomainState) -> tuple[Scope, ...]:
+    """Which definitions a task means; live comes first. Raises VirtmemError(unsupported) for one that isn't there."""
+    if scope in ("live", "both") and not state.active:
+        raise VirtmemError(
+            "unsupported",
+            f"scope={scope} needs a running domain, and {state.name} is {state.state}.",
+            hint="Start the domain, or say scope=config.",
+            details={"scope": scope, "state": state.state},
+        )
+    if scope in ("config", "both") and not state.persistent:
+        raise VirtmemError(
+            "unsupported",
+            f"scope={scope} needs a persistent domain, and {state.name} is transient: it has no stored definition.",
+            hint="Say scope=live.",
+            details={"scope": scope},
+        )
+    scopes: list[Scope] = []
+    if scope in ("live", "both") or (scope == "auto" and state.active):
+        scopes.append("live")
+    if scope in ("config", "both") or (scope == "auto" and state.persistent):
+        scopes.append("config")
+    return tuple(scopes)
+
+
+def is_user_alias(alias: str) -> bool:
+    return _USER_ALIAS.fullmatch(alias) is not None
+
+
+def check_alias(alias: str) -> None:
+    """A new device's alias must be one that libvirt keeps."""
+    if not is_user_alias(alias):
+        better = "ua-" + (re.sub(r"[^A-Za-z0-9_-]+", "-", alias.removeprefix("ua-")).strip("-") or "virtiomem0")
+        raise VirtmemError(
+            "unsupported",
+            f"alias: libvirt would drop the alias {alias!r}, and the device could not be found again.",
+            hint=f"An alias is ua- and then letters, digits, _ or -, for example {better}.",
+            details={"alias": alias, "nearest": better},
+        )
+
+
+def normal_pci_address(text: str) -> str:
+    """A PCI address as domain:bus:slot.function in lower case; the domain may be left out."""
+    match = _PCI_ADDRESS.fullmatch(text.strip())
+    if not match or int(match[3], 16) > 0x1F:
+        raise VirtmemError(
+            "unsupported",
+            f"pci_address: {text!r} is not a PCI address.",
+            hint="Write domain:bus:slot.function, for example 0000:04:00.0.",
+            details={"pci_address": text},
+        )
+    return f"{match[1] or '0000'}:{match[2]}:{match[3]}.{match[4]}".lower()
+
+
+def normal_node_mask(text: str) -> str:
+    """A set of host NUMA nodes without blanks, as libvirt takes it."""
+    compact = re.sub(r"\s+", "", text)
+    if not _NODE_SET.fullmatch(compact):
+        raise VirtmemError(
+            "unsupported",
+            f"node_mask: {text!r} is not a set of host NUMA nodes.",
+            hint="Write numbers and ranges with commas, for example 0-1,3.",
+            details={"node_mask": text},
+        )
+    return compact
+
+
+def check_block(device: MemoryDevice, smallest: int) -> None:
+    """virDomainMemoryDefValidate: a power of two, at least the host's THP size; QEMU: at least the page size."""
+    block, page_size = device.block, device.page_size or 0
+    smallest = max(smallest, page_size)
+    if block & (block - 1) or block < smallest:
+        nearest = max(smallest, _near_power_of_two(block))
+        reason = (
+            "is not a power of two"
+            if block & (block - 1)
+            else f"is less than {format_size(smallest)}, the smallest here"
+            + (" (the size of the device's pages)" if smallest == page_size else "")
+        )
+        raise VirtmemError(
+            "block_invalid",
+            f"block: {format_size(block)} {reason}.",
+            hint=f"The nearest block size that works is {format_size(nearest)}.",
+            details={"block": block, "smallest": smallest, "nearest": nearest},
+        )
+
+
+def _near_power_of_two(number: int) -> int:
+    above = 1 << max(number - 1, 0).bit_length()
+    return above if above - number <= number - above // 2 else above // 2
+
+
+def check_size(device: MemoryDevice) -> None:
+    """Not checked by libvirt: QEMU refuses a size that is no multiple of the block, at start or attach."""
+    unit = max(device.block, SIZE_ALIGNMENT)
+    if device.size <= 0 or device.size % unit:
+        raise _not_multiple("size", device.size, unit, lowest=unit)
+
+
+def check_requested(device: MemoryDevice) -> None:
+    """virDomainMemoryDefValidate: whole blocks, and not more than the size."""
+    if device.requested > device.size:
+        raise VirtmemError(
+            "exceeds_device_size",
+            f"requested: {format_size(device.requested)} is more than the device's size of {format_size(device.size)}.",
+            hint=f"Ask for at most {format_size(round_down(device.size, device.block))}, or give it a larger size.",
+            details={"requested": device.requested, "size": device.size, "nearest": device.size},
+        )
+    if device.requested % max(device.block, 1):
+        raise _not_multiple("requested", device.requested, device.block, highest=device.size)
+
+
+def _not_multiple(option: str, value: int, unit: int, *, lowest: int = 0, highest: int | None = None) -> VirtmemError:
+    below, above = max(round_down(value, unit), lowest), max(round_up(value, unit), lowest)
+    near = [size for size in (below, above) if highest is None or size <= highest]
+    nearest = min(near, key=lambda size: abs(size - value))
+    choices = " and ".join(format_size(size) for size in sorted(set(near)))
+    return VirtmemError(
+        "not_multiple_of_block",
+        f"{option}: {format_size(value)} is not a whole number of {format_size(unit)} blocks.",
+        hint=f"The nearest {'sizes that work are' if len(set(near)) > 1 else 'size that works is'} {choices}.",
+        details={option: value, "block": unit, "nearest": nearest},
+    )
+
+
+def check_guest_address(device: MemoryDevice) -> None:
+    """virDomainMemoryDefValidate from 9.8; QEMU before: the address is a multiple of the block."""
+    address = device.guest_address
+    if address is not None and address % device.block:
+        nearest = round_up(address, device.block)
+        raise VirtmemError(
+            "not_multiple_of_block",
+            f"guest_address: {address:#x} is not a multiple of the block size, {format_size(device.block)}.",
+            hint=f"The next address that works is {nearest:#x}.",
+            details={"guest_address": address, "block": device.block, "nearest": nearest},
+        )
+
+
+def choose_node(definition: Definition, node: int | None) -> int | None:
+    """The guest NUMA node of a new device: the one that is asked for, or the only one."""
+    if not uses_nodes(definition.arch):
+        if node is not None:
+            raise VirtmemError(
+                "node_not_found",
+                f"node: virtio-mem on {definition.arch} has no NUMA node.",
+                hint="Leave the option out.",
+                details={"node": node},
+            )
+        return None
+    cells = [cell.id for cell in definition.cells]
+    listed = ", ".join(map(str, cells))
+    if not cells:
+        raise not_prepared(definition, "has no guest NUMA node (<cpu><numa>)")
+    if node is None and len(cells) > 1:
+        raise VirtmemError(
+            "node_not_found",
+            f"node: the guest has NUMA nodes {listed}, and the task does not say which one.",
+            hint="Give the option node.",
+            details={"nodes": cells},
+        )
+    if node is not None and node not in cells:
+        raise VirtmemError(
+            "node_not_found",
+            f"node: the guest has no NUMA node {node}, only {listed}.",
+            hint=f"The nearest is {min(cells, key=lambda cell: abs(cell - node))}.",
+            details={"node": node, "nodes": cells},
+        )
+    return cells[0] if node is None else node
+
+
+def not_prepared(definition: Definition, what: str) -> VirtmemError:
+    return VirtmemError(
+        "not_hotpluggable",
+        f"{definition.name} {what}, so no memory device can be added.",
+        hint="Give the domain <maxMemory> and a <numa> cell in its stored definition, and restart it.",
+    )
+
+
+def check_hotpluggable(definition: Definition) -> None:
+    """qemuDomainDefValidateMemoryHotplug: no device without maxMemory. QEMU: no virtio-mem with locked memory etc."""
+    if definition.maximum is None:
+        raise not_prepared(definition, "has no <maxMemory>")
+    if definition.blockers:
+        raise VirtmemError(
+            "not_hotpluggable",
+            f"{definition.name} can't have a virtio-mem device: {' and '.join(definition.blockers)}.",
+            details={"blockers": list(definition.blockers)},
+        )
+
+
+def check_room(definition: Definition, extra: int, step: int) -> None:
+    """qemuDomainDefValidateMemoryHotplug: boot memory and the full size of all devices fit in maxMemory.
+
+    `extra` is what the definition shall get more (bytes), in multiples of `step`.
+    """
+    maximum = definition.maximum or 0
+    room = maximum - definition.total
+    if extra <= room:
+        return
+    fits = max(round_down(room, step), 0)
+    raise VirtmemError(
+        "exceeds_max_memory",
+        f"{definition.name} has room for {format_size(max(room, 0))} more: its maxMemory is {format_size(maximum)}, and"
+        f" boot memory and devices take {format_size(definition.total)} already; {format_size(extra)} does not fit.",
+        hint=(f"The largest that fits is {format_size(fits)}." if fits else "Raise maxMemory in the stored definition.")
+        + " A device counts with its whole size, however little is requested.",
+        details={"room": max(room, 0), "asked": extra, "maximum": maximum, "nearest": fits},
+    )
+
+
+def check_slot(definition: Definition, model: str, versions: Versions) -> None:
+    """virDomainDefPostParseMemory and qemuDomainDefValidateMemoryHotplug: a slot for each device that takes one."""
+    if not takes_slot(model, versions):
+        return
+    used = sum(takes_slot(device.model, versions) for device in definition.devices)
+    if used >= definition.slots:
+        raise VirtmemError(
+            "exceeds_max_memory",
+            f"{definition.name} has {definition.slots} memory slots, and {used} devices take them all.",
+            hint="Raise the slots of <maxMemory> in the stored definition (libvirt 9.5 and later needs none for this).",
+            details={"slots": definition.slots, "used": used},
+        )
+
+
+def check_port(definition: Definition) -> None:
+    """libvirt's "No more available PCI slots": a running PCIe guest needs a free root port for a new device."""
+    if definition.free_pcie_ports == 0:
+        raise VirtmemError(
+            "not_hotpluggable",
+            f"{definition.name} has no free PCIe port, so no device can be plugged into the running guest.",
+            hint="Add <controller type='pci' model='pcie-root-port'/> to the stored definition and restart the guest.",
+        )
+
+
+def check_pci_address(definition: Definition, pci_address: str) -> None:
+    for device in definition.devices:
+        if device.pci_address == pci_address:
+            raise VirtmemError(
+                "unsupported",
+                f"pci_address: {pci_address} is taken by the device {device.alias or device.model}.",
+                details={"pci_address": pci_address},
+            )
+
+
+def check_guest_memory(shrink: int, reserve: int, statistics: GuestStatistics, device: MemoryDevice) -> None:
+    """Refuse a shrink (bytes) that leaves the guest less than `reserve` usable, by its own fresh statistics.
+
+    Source: measured on Linux 6.1 guests: a shrink beyond MemAvailable ends in the guest's OOM killer, not in an error.
+    """
+    usable = statistics.usable
+    if usable is None or usable - shrink >= reserve:
+        return
+    current = device.current or 0
+    lowest = min(round_up(current - max(usable - reserve, 0), device.block), current)
+    raise VirtmemError(
+        "guest_needs_memory",
+        f"The guest has {about(usable)} usable; taking back {format_size(shrink)} would leave it less than its reserve of"
+        f" {format_size(reserve)}.",
+        hint=f"The lowest that it can go now is requested={format_size(lowest)}; or free memory in the guest, lower"
+        " guest_reserve, or set check_guest_memory=false.",
+        details={"usable": usable, "shrink": shrink, "guest_reserve": reserve, "nearest": lowest},
+    )
+
+
+def check_host_memory(growth: int, host: HostMemory, device: MemoryDevice) -> None:
+    """Refuse growth (bytes) that the host can't back."""
+    if growth <= host.available:
+        return
+    current = device.current or 0
+    highest = current + round_down(host.available, device.block)
+    raise VirtmemError(
+        "host_lacks_memory",
+        f"The guest would take {format_size(growth)} more, and the host has {about(host.available)} of {host.kind}.",
+        hint=f"The most that it can have now is requested={format_size(highest)}; or set check_host_memory=false.",
+        details={"growth": growth, "available": host.available, "nearest": highest},
+    )
+
+
+def host_backing(definition: Definition, device: MemoryDevice) -> tuple[int | None, str | None]:
+    """What backs a device on the host: the page size in bytes (None: ordinary pages, 0: the default huge page size)
+    and the set of host nodes that it is bound to (None: any). The device's own source comes first, then its guest
+    node's, then the domain's (qemuBuildMemoryBackendProps, libvirt 9.0 and 11.3)."""
+    binding = definition.binding
+    node = -1 if device.node is None else device.node
+    page_size = device.page_size
+    if page_size is None:
+        page_size = binding.cell_page_sizes.get(node, binding.page_size)
+    return page_size, device.node_mask or binding.cell_nodes.get(node) or binding.nodes
+
+
+def normal_guest_address(text: str) -> int:
+    """A guest physical address, as libvirt writes it (0x140000000) or in decimal."""
+    try:
+        address = int(text.strip(), 0)
+    except ValueError:
+        address = -1
+    if not 0 <= address < 2**64:
+        raise VirtmemError(
+            "unsupported",
+            f"guest_address: {text!r} is not an address.",
+            hint="Write it as libvirt does, for example 0x140000000.",
+            details={"guest_address": text},
+        )
+    return address

@@ -1,0 +1,84 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: may change in any release.
+
+"""The frame around every module's work: libraries there, connection opened and closed, every failure in our words."""
+
+from __future__ import annotations
+
+import sys
+import time
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+from ansible_collections.virtmem.libvirt.plugins.module_utils import _hypervisor, _xml
+from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
+from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Hypervisor
+from ansible_collections.virtmem.libvirt.plugins.module_utils._result import Facts, failure_facts
+from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import SYSTEM_CLOCK, Clock
+
+# What a distribution calls the two libraries: the target's own interpreter finds only these.
+_PACKAGES: t.Final[t.Mapping[str, str]] = {
+    "libvirt": "python3-libvirt (SUSE: python3-libvirt-python)",
+    "lxml": "python3-lxml",
+}
+
+Connect = t.Callable[[str, bool, t.Optional[str], t.Optional[str]], Hypervisor]
+
+
+class Work(t.Protocol):
+    """A module's own part. `result` fills up while it runs, so that a failure returns what is known by then."""
+
+    result: Facts
+
+    def run(self) -> None:
+        """Raises VirtmemError."""
+
+
+WorkFactory = t.Callable[[t.Mapping[str, t.Any], Hypervisor, bool, Clock], Work]
+
+
+def require_libraries(module: AnsibleModule) -> None:
+    """Fail with error_code=missing_library, naming the interpreter and the package, unless all is there."""
+    for library, problem in (("libvirt", _hypervisor.LIBVIRT_IMPORT_ERROR), ("lxml", _xml.LXML_IMPORT_ERROR)):
+        if problem:
+            package = _PACKAGES[library]
+            module.fail_json(
+                msg=missing_required_lib(library, reason=f"(package {package})"),
+                exception=problem,
+                error_code="missing_library",
+                details={"library": library, "package": package, "interpreter": sys.executable},
+                hint=f"Install {package} on the target, or point ansible_python_interpreter (now {sys.executable}) at a"
+                " Python that has it, such as /usr/bin/python3.",
+                changed=False,
+            )
+
+
+def run_task(
+    module: AnsibleModule, factory: WorkFactory, empty: Facts, read_only: bool = False, connect: Connect | None = None
+) -> None:
+    """Run one task and leave the module. `empty` are the result's keys as they are before anything is known."""
+    require_libraries(module)
+    start = time.monotonic()
+    params = module.params
+    result: Facts = dict(empty)
+    try:
+        hypervisor = (connect or _hypervisor.connect)(
+            params["uri"], read_only or module.check_mode, params["auth_user"], params["auth_password"]
+        )
+        try:
+            work = factory(params, hypervisor, module.check_mode, SYSTEM_CLOCK)
+            result = work.result
+            work.run()
+        finally:
+            hypervisor.close()
+    except VirtmemError as error:
+        result["duration"] = round(time.monotonic() - start, 3)
+        module.fail_json(msg=error.message, **{**result, **failure_facts(error)})
+    result["duration"] = round(time.monotonic() - start, 3)
+    for warning in result.pop("_warnings", []):
+        module.warn(warning)
+    module.exit_json(**result)
