@@ -1,0 +1,205 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab: a private hypervisor that comes up, starts guests, and goes without a trace."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import shutil
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+
+import libvirt
+
+from . import daemon, processes
+from .accelerator import accelerator_for
+from .console import last_record
+from .domain import Device, Shape, domain_xml
+from .errors import LabError
+from .generations import generation_named
+from .guest import BOOT_TIMEOUT, Guest
+from .image import put_image
+from .locking import locked
+from .place import Place, make_folder, names_in_use, unprivileged_user
+from .profiles import Profile, profile_named
+from .sizes import parse
+
+# Errors come as exceptions; the binding would print each of them as well.
+libvirt.registerErrorHandler(lambda _context, _error: None, None)
+
+
+class Lab:
+    """A lab that is up. As a context manager it goes down at the end."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.name = place.name
+        self.uri = place.uri
+        self.directory = place.directory
+
+    # Up and down
+
+    @classmethod
+    def up(cls, name: str = "default", hypervisor: str = "distribution", accelerator: str = "tcg") -> Lab:
+        """Return the lab of that name, making what is missing of it."""
+        place = Place.named(name)
+        generation = generation_named(hypervisor)
+        generation.prepare()
+        with locked(place.lock, place.claim_base):
+            lab = cls(place)
+            if not place.facts.exists():
+                lab._make(hypervisor, accelerator)
+            elif lab.facts["hypervisor"] != hypervisor:
+                raise LabError(f"lab {name} is up with hypervisor {lab.facts['hypervisor']}; take it down first")
+            elif not processes.daemons_of(place.directory):
+                # It was killed. Its guests live on, and a new daemon finds them.
+                daemon.start(place, generation, unprivileged_user())
+                daemon.connect(place).close()
+            return lab
+
+    @classmethod
+    def attach(cls, name: str = "default") -> Lab:
+        """Return a lab that somebody else has made."""
+        place = Place.named(name)
+        if not place.facts.exists() or not processes.daemons_of(place.directory):
+            raise LabError(f"lab {name} is not up")
+        return cls(place)
+
+    @staticmethod
+    def names() -> list[str]:
+        """Return the labs that left something to take down."""
+        return names_in_use()
+
+    @staticmethod
+    def take_down(name: str) -> None:
+        """Leave nothing of the lab, in whatever state it is."""
+        place = Place.named(name)
+        if not place.base.is_dir():
+            return
+        with locked(place.lock, place.claim_base):
+            _sweep(place)
+            place.lock.unlink()
+        with contextlib.suppress(OSError):  # other labs are in it
+            place.base.rmdir()
+
+    def down(self) -> None:
+        if "connection" in self.__dict__:
+            with contextlib.suppress(libvirt.libvirtError):
+                self.__dict__.pop("connection").close()
+        self.take_down(self.name)
+
+    def __enter__(self) -> Lab:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.down()
+
+    # What it is
+
+    @cached_property
+    def connection(self) -> libvirt.virConnect:
+        return daemon.connect(self.place)
+
+    @cached_property
+    def facts(self) -> dict[str, str]:
+        """Return what `up` decided."""
+        return json.loads(self.place.facts.read_text())
+
+    def describe(self) -> dict[str, str]:
+        return {
+            "name": self.name,
+            "uri": self.uri,
+            "directory": str(self.directory),
+            "libvirt": daemon.version(self.connection.getLibVersion()),
+            "qemu": daemon.version(self.connection.getVersion()),
+            **self.facts,
+        }
+
+    # Guests
+
+    def guests(self) -> list[Guest]:
+        return [self.guest(name) for name in sorted(domain.name() for domain in self.connection.listAllDomains())]
+
+    def guest(self, name: str) -> Guest:
+        return Guest(self.connection, self.place.guest(name))
+
+    def start_guest(
+        self,
+        name: str,
+        profile: str | Profile = "normal",
+        *,
+        hungry: str | int | None = None,
+        slow: int | None = None,
+        memory: str | int = "512MiB",
+        maximum: str | int = "16GiB",
+        devices: Sequence[Device | str] = (),
+        transient: bool = False,
+        start: bool = True,
+        timeout: float = BOOT_TIMEOUT,
+        accelerator: str | None = None,
+        **shape: object,
+    ) -> Guest:
+        """Define a guest, start it and wait until it is up; `shape` has the rest of domain.Shape."""
+        row = profile_named(profile) if isinstance(profile, str) else profile
+        row = dataclasses.replace(row, hungry=row.hungry if hungry is None else parse(hungry))
+        row = dataclasses.replace(row, driver=row.driver if slow is None else str(slow))
+        given = Shape(
+            memory=parse(memory),
+            maximum=parse(maximum),
+            devices=tuple(Device.parse(device) if isinstance(device, str) else device for device in devices),
+            **shape,  # type: ignore[arg-type]
+        )
+        guest = self.guest(name)
+        accelerator = accelerator or self.facts["accelerator"]
+        xml = domain_xml(name, row, given, self.place.image, guest.console, accelerator)
+        with contextlib.suppress(FileExistsError):
+            make_folder(self.place.guest(name), unprivileged_user())
+        if transient:
+            guest.booted_by(lambda: self.connection.createXML(xml), timeout)
+            return guest
+        self.connection.defineXML(xml)
+        if start:
+            guest.power_on(timeout)
+        return guest
+
+    def guest_facts(self, guest: Guest) -> dict[str, object]:
+        """Return what the status says of a guest."""
+        record = last_record(guest.console)
+        return {
+            "name": guest.name,
+            "uuid": guest.domain.UUIDString(),
+            "state": guest.state,
+            "profile": guest.profile,
+            "console": str(guest.console),
+            "memory": record.as_json() if record else None,
+        }
+
+    def _make(self, hypervisor: str, accelerator: str) -> None:
+        """Make the folder and start the daemon; what an earlier attempt left half made goes first."""
+        _sweep(self.place)
+        user = unprivileged_user()
+        try:
+            self.place.make(user)
+            put_image(self.place.image.folder)
+            daemon.configure(self.place)
+            daemon.start(self.place, generation_named(hypervisor), user)
+            chosen = accelerator_for(self, accelerator)
+            self.place.facts.write_text(json.dumps({"hypervisor": hypervisor, "accelerator": chosen}) + "\n")
+        except BaseException:
+            _sweep(self.place)
+            raise
+
+
+def _sweep(place: Place) -> None:
+    processes.end_all(place.directory)
+    _remove(place.directory)
+
+
+def _remove(directory: Path) -> None:
+    if directory.exists():
+        shutil.rmtree(directory)

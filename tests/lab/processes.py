@@ -1,0 +1,90 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The processes of a lab: told by their environment, not by a pid that somebody once wrote down.
+
+The daemon is started with HOME below the lab, and gives each QEMU a HOME below its own folders. So the daemon may be
+dead, and what it left is still found; and a shell that merely looks into the lab is not.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from .errors import LabError
+
+_PROGRAMS = ("libvirtd", "virtlogd", "qemu-", "kvm")
+
+
+def of_lab(directory: Path) -> list[int]:
+    """Return the pids of the daemon, and of whatever it has started."""
+    return [pid for pid in _all() if _belongs(pid, directory)]
+
+
+def daemons_of(directory: Path) -> list[int]:
+    return [pid for pid in of_lab(directory) if _program(pid) == "libvirtd"]
+
+
+def end_all(directory: Path, timeout: float = 15.0) -> None:
+    """End the processes of a lab, daemon first: it could be starting another one right now."""
+    deadline = time.monotonic() + timeout
+    while True:
+        pids = daemons_of(directory) or of_lab(directory)
+        if not pids:
+            return
+        if time.monotonic() > deadline:
+            raise LabError(f"processes of {directory} don't end: {', '.join(map(str, pids))}")
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            for pid in pids:
+                _signal(pid, number, directory)
+            if _gone(pids, directory, 3.0):
+                break
+
+
+def _gone(pids: list[int], directory: Path, timeout: float) -> bool:
+    deadline = time.monotonic() + timeout
+    while any(_belongs(pid, directory) for pid in pids):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _signal(pid: int, number: int, directory: Path) -> None:
+    """Send a signal to this very process: the descriptor can't come to mean another one that got the same pid."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        if _belongs(pid, directory):
+            signal.pidfd_send_signal(handle, number)
+    except ProcessLookupError:
+        pass
+    finally:
+        os.close(handle)
+
+
+def _all() -> Iterator[int]:
+    return (int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit())
+
+
+def _belongs(pid: int, directory: Path) -> bool:
+    home = f"HOME={directory}/".encode()
+    return _program(pid).startswith(_PROGRAMS) and any(word.startswith(home) for word in _words(pid, "environ"))
+
+
+def _program(pid: int) -> str:
+    return _words(pid, "cmdline")[0].decode(errors="replace").rpartition("/")[2]
+
+
+def _words(pid: int, name: str) -> list[bytes]:
+    """Return the words of a process' command line or environment; none where it is gone, dead, or not ours to read."""
+    try:
+        return Path(f"/proc/{pid}/{name}").read_bytes().split(b"\0")
+    except OSError:
+        return [b""]
