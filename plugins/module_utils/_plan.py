@@ -114,7 +114,7 @@ class Plan:
 
 def select(desired: Desired, observed: Observed) -> dict[Scope, MemoryDevice | None]:
     """The device that the task means, in both definitions, paired. Raises device_ambiguous, device_not_found."""
-    pairs = _pairs(observed)
+    pairs = pair_devices(observed)
     if desired.alias is not None:
         pairs = [pair for pair in pairs if any(device and device.alias == desired.alias for device in pair)]
     elif desired.node is not None:
@@ -128,7 +128,7 @@ def select(desired: Desired, observed: Observed) -> dict[Scope, MemoryDevice | N
 Pair = tuple[t.Optional[MemoryDevice], t.Optional[MemoryDevice]]
 
 
-def _pairs(observed: Observed) -> list[Pair]:
+def pair_devices(observed: Observed) -> list[Pair]:
     """Each virtio-mem device of the domain once, as (live, config): two views of one device stand together.
 
     A user alias is the surest sign, then the PCI address that the guest was started with, then equal geometry;

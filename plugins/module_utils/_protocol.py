@@ -38,6 +38,9 @@ class Domain(t.Protocol):
     """One domain. A `scope` picks one of its two definitions; there is no call for both at once on purpose:
     libvirt's LIVE|CONFIG update fails or leaks the live address into the config (9.0 to 12.8)."""
 
+    @property
+    def name(self) -> str: ...
+
     def state(self) -> DomainState: ...
 
     def xml(self, scope: Scope, secure: bool = False) -> str:

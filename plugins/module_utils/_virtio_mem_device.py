@@ -13,17 +13,17 @@ import typing as t
 from ansible_collections.virtmem.libvirt.plugins.module_utils import _result, _rules, _xml
 from ansible_collections.virtmem.libvirt.plugins.module_utils._apply import Applier, Outcome, WaitOptions, find_device
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
+from ansible_collections.virtmem.libvirt.plugins.module_utils._guest import offline_memory
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     Definition,
     DomainState,
-    GuestStatistics,
     MemoryDevice,
     Observed,
     Scope,
 )
 from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import SIZE_OPTIONS, Desired, Plan, plan_device
 from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Domain, Hypervisor
-from ansible_collections.virtmem.libvirt.plugins.module_utils._size import MIB, about, parse_size
+from ansible_collections.virtmem.libvirt.plugins.module_utils._size import about, parse_size
 from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import Clock, fresh_statistics
 
 EMPTY: t.Final[t.Mapping[str, t.Any]] = {
@@ -218,23 +218,6 @@ class VirtioMemDevice:
             definition = _xml.parse_definition(domain.xml(scope))
             after[scope] = find_device(definition, device) if device else None
         return after
-
-
-# A guest counts less than it was given, for its kernel and firmware: 107 MiB of 512 (Linux 6.1), and more of more.
-_GUEST_OVERHEAD: t.Final = 160 * MIB
-_GUEST_OVERHEAD_SHARE: t.Final = 16
-
-
-def offline_memory(statistics: GuestStatistics, definition: Definition) -> int | None:
-    """About how much plugged memory the guest does not count as its own, in bytes; None if it does not say.
-
-    The guest's MemTotal against boot memory and what is plugged. What boot memory alone explains is not told.
-    """
-    plugged = sum(device.current or 0 for device in definition.virtio_mem)
-    if statistics.available is None:
-        return None
-    missing = definition.boot + plugged - statistics.available
-    return min(missing, plugged) if missing > _GUEST_OVERHEAD + definition.boot // _GUEST_OVERHEAD_SHARE else 0
 
 
 def _changed(before: _result.Devices, after: _result.Devices) -> bool:

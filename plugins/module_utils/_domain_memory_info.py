@@ -1,0 +1,183 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: may change in any release.
+
+"""domain_memory_info from options to result: which domains, one read of each definition, and what they say together."""
+
+from __future__ import annotations
+
+import fnmatch
+import time
+import typing as t
+from dataclasses import fields
+
+from ansible_collections.virtmem.libvirt.plugins.module_utils import _xml
+from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
+from ansible_collections.virtmem.libvirt.plugins.module_utils._guest import offline_memory
+from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
+    VIRTIO_MEM,
+    Definition,
+    DomainState,
+    GuestStatistics,
+    MemoryDevice,
+    Observed,
+)
+from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import DEVICE_OPTIONS, pair_devices
+from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Domain, Hypervisor
+from ansible_collections.virtmem.libvirt.plugins.module_utils._result import Facts, device_facts, domain_facts
+from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import Clock
+
+EMPTY: t.Final[t.Mapping[str, t.Any]] = {"changed": False, "domains": []}
+
+# Each definition has its own addresses, and only the live one tells them all: no drift.
+_ADDRESSES: t.Final = ("guest_address", "pci_address")
+
+
+class DomainMemoryInfo:
+    """One run of the module; see _task.Work."""
+
+    def __init__(self, params: t.Mapping[str, t.Any], hypervisor: Hypervisor, _check_mode: bool, _clock: Clock) -> None:
+        self.result: dict[str, t.Any] = dict(EMPTY, _warnings=[])
+        self._wanted: list[str] = params["domains"] or []
+        self._hypervisor = hypervisor
+
+    def run(self) -> None:
+        facts = []
+        for domain, named in self._selected():
+            try:
+                facts.append(_facts_of(domain))
+            except VirtmemError as error:
+                # One that vanishes while all are listed was not asked for by name, and is not missed.
+                if named or error.code != "domain_not_found":
+                    raise
+        self.result["domains"] = facts
+
+    def _selected(self) -> list[tuple[Domain, bool]]:
+        """The domains, each once, and whether the task names it: names and UUIDs are looked up, globs need the list."""
+        if not self._wanted:
+            return [(domain, False) for domain in self._hypervisor.domains()]
+        every = self._hypervisor.domains() if any(map(_is_glob, self._wanted)) else []
+        chosen: dict[str, tuple[Domain, bool]] = {}
+        for wanted in self._wanted:
+            if _is_glob(wanted):
+                found = [domain for domain in every if fnmatch.fnmatchcase(domain.name, wanted)]
+                if not found:
+                    self.result["_warnings"].append(f"No domain's name fits {wanted}.")
+                for domain in found:
+                    chosen.setdefault(domain.name, (domain, False))
+            else:
+                named = self._hypervisor.domain(wanted)
+                chosen[named.name] = (named, True)
+        return list(chosen.values())
+
+
+def _is_glob(text: str) -> bool:
+    return any(sign in text for sign in "*?[")
+
+
+def _facts_of(domain: Domain) -> Facts:
+    state = domain.state()
+    live = _xml.parse_definition(domain.xml("live")) if state.active else None
+    config = _xml.parse_definition(domain.xml("config")) if state.persistent else None
+    statistics = domain.statistics() if state.active else None
+    return facts(state, live, config, statistics, time.time())
+
+
+def facts(
+    state: DomainState,
+    live: Definition | None,
+    config: Definition | None,
+    statistics: GuestStatistics | None,
+    now: float,
+) -> Facts:
+    """One element of the result's `domains`. `now` is Unix time in seconds, for the age of the statistics."""
+    definition = t.cast(Definition, live or config)
+    return {
+        "domain": domain_facts(state),
+        "memory": memory_facts(definition, statistics),
+        "live": definition_facts(live),
+        "config": definition_facts(config),
+        "drift": None if live is None or config is None else drift(state, live, config),
+        "statistics": None if live is None or statistics is None else statistics_facts(statistics, live, now),
+    }
+
+
+def memory_facts(definition: Definition, statistics: GuestStatistics | None) -> Facts:
+    """The domain's memory in sums, in bytes.
+
+    libvirt's `<currentMemory>` is not used: it counts plugged memory twice after a guest's reboot (9.0 to 12.8).
+    The balloon's size is the statistics' `actual`, which knows nothing of virtio-mem, or the config's target.
+    """
+    fixed = sum(device.size for device in definition.devices if device.model != VIRTIO_MEM)
+    requested = sum(device.requested for device in definition.virtio_mem)
+    plugged = sum(device.current or 0 for device in definition.virtio_mem)
+    actual = statistics.actual if statistics else min(definition.current_memory, definition.boot + fixed)
+    return {
+        "boot": definition.boot,
+        "plugged": fixed + plugged,
+        "requested": definition.boot + fixed + requested,
+        "current": definition.boot + fixed + plugged,
+        "total": definition.total,
+        "maximum": definition.maximum,
+        "balloon": actual if definition.balloon else None,
+    }
+
+
+def definition_facts(definition: Definition | None) -> Facts | None:
+    if definition is None:
+        return None
+    return {
+        "boot": definition.boot,
+        "total": definition.total,
+        "current_memory": definition.current_memory,
+        "maximum": definition.maximum,
+        "slots": definition.slots,
+        "numa": [{"id": cell.id, "memory": cell.memory} for cell in definition.cells],
+        "devices": [device_facts(device) for device in definition.devices],
+        "balloon": definition.balloon,
+        "stats_period": definition.stats_period,
+        "arch": definition.arch,
+        "machine": definition.machine,
+    }
+
+
+def statistics_facts(statistics: GuestStatistics, live: Definition, now: float) -> Facts:
+    """The guest's own words, with their age in seconds; null where it never said anything."""
+    result: Facts = {
+        field.name: getattr(statistics, field.name) for field in fields(statistics) if field.name != "fresh"
+    }
+    spoke = statistics.last_update > 0
+    result["last_update"] = statistics.last_update if spoke else None
+    result["age"] = max(round(now - statistics.last_update), 0) if spoke else None
+    # Old statistics say nothing about memory that was plugged since.
+    result["offline_in_guest"] = offline_memory(statistics, live) if live.stats_period else None
+    return result
+
+
+def drift(state: DomainState, live: Definition, config: Definition) -> list[Facts]:
+    """In what the running guest differs from what its next start would bring."""
+    found = [
+        {"device": None, "option": name, "live": getattr(live, name), "config": getattr(config, name)}
+        for name in ("boot", "maximum", "slots", "stats_period")
+        if getattr(live, name) != getattr(config, name)
+    ]
+    for left, right in pair_devices(Observed(state, live, config)):
+        found.extend(_device_drift(left, right))
+    return found
+
+
+def _device_drift(live: MemoryDevice | None, config: MemoryDevice | None) -> list[Facts]:
+    name = (live and (live.alias or live.pci_address)) or (config and (config.alias or config.pci_address))
+    if live is None or config is None:
+        return [{"device": name, "option": "state", "live": _presence(live), "config": _presence(config)}]
+    return [
+        {"device": name, "option": option, "live": getattr(live, option), "config": getattr(config, option)}
+        for option in DEVICE_OPTIONS
+        if option not in _ADDRESSES and getattr(live, option) != getattr(config, option)
+    ]
+
+
+def _presence(device: MemoryDevice | None) -> str:
+    return "present" if device else "absent"

@@ -1,0 +1,252 @@
+#!/usr/bin/python
+
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: domain_memory_info
+short_description: Read how much memory libvirt domains have
+version_added: 1.0.0
+author:
+  - The virtmem.libvirt authors (@virtmem)
+description:
+  - Returns the memory of one, several or all domains of a hypervisor, running or not, as it is now and as it will be
+    after the next start, with their memory devices and with what the guests themselves report.
+options:
+  domains:
+    description:
+      - Names, UUIDs or shell patterns (V(web*)) of domains.
+      - If it is left out or empty, all domains.
+    type: list
+    elements: str
+extends_documentation_fragment:
+  - virtmem.libvirt._attributes
+  - virtmem.libvirt._attributes.info_module
+  - virtmem.libvirt._connection
+notes:
+  - All sizes are integers, in bytes.
+seealso:
+  - module: virtmem.libvirt.virtio_mem_device
+"""
+
+EXAMPLES = r"""
+- name: Read the memory of web1
+  virtmem.libvirt.domain_memory_info:
+    domains: [web1]
+  register: info
+
+- name: Show what it has and could have
+  ansible.builtin.debug:
+    msg: >-
+      {{ info.domains[0].memory.current // 1024 ** 2 }} MiB of
+      {{ (info.domains[0].memory.maximum or info.domains[0].memory.total) // 1024 ** 2 }} MiB
+
+- name: Read all domains of a hypervisor
+  virtmem.libvirt.domain_memory_info:
+  register: everything
+
+- name: List guests whose next start brings something else than they have now
+  ansible.builtin.debug:
+    msg: "{{ everything.domains | selectattr('drift') | map(attribute='domain.name') | list }}"
+
+- name: List guests that have not given or taken all that was asked
+  ansible.builtin.debug:
+    msg: "{{ item.domain.name }}: {{ item.memory.current }} of {{ item.memory.requested }} bytes"
+  loop: "{{ everything.domains | selectattr('live') }}"
+  when: item.memory.current != item.memory.requested
+  loop_control:
+    label: "{{ item.domain.name }}"
+
+- name: Read the web servers of another hypervisor
+  virtmem.libvirt.domain_memory_info:
+    uri: qemu+ssh://kvm2.example.com/system
+    domains: ["web*"]
+"""
+
+RETURN = r"""
+domains:
+  description: One element for each domain, in the order of O(domains), or in libvirt's.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    domain:
+      description: The domain.
+      type: dict
+      contains:
+        name:
+          description: Its name.
+          type: str
+        uuid:
+          description: Its UUID.
+          type: str
+        state:
+          description: libvirt's word for its state, such as V(running) or V(shutoff).
+          type: str
+    memory:
+      description: Sums over the running guest, or over the stored definition if it does not run, in bytes.
+      type: dict
+      contains:
+        boot:
+          description: What the guest starts with.
+          type: int
+        plugged:
+          description: What memory devices have given it on top.
+          type: int
+        requested:
+          description: What it is asked to use, boot memory and devices.
+          type: int
+        current:
+          description: What it has, boot memory and what is plugged.
+          type: int
+        total:
+          description: Boot memory and the full size of all devices; libvirt's C(<memory>).
+          type: int
+        maximum:
+          description: libvirt's C(<maxMemory>); null for a domain without memory hotplug.
+          type: int
+        balloon:
+          description: What the memory balloon leaves the guest of boot memory (and DIMMs), without virtio-mem. Null
+            without a balloon.
+          type: int
+    live:
+      description: The running guest's definition; null if it does not run.
+      type: dict
+      contains: &definition
+        boot:
+          description: Boot memory in bytes.
+          type: int
+        total:
+          description: libvirt's C(<memory>) in bytes.
+          type: int
+        current_memory:
+          description: libvirt's C(<currentMemory>) in bytes. In a running guest it counts plugged memory twice after a
+            reboot, so RV(domains[].memory.current) is the better figure.
+          type: int
+        maximum:
+          description: libvirt's C(<maxMemory>) in bytes, or null.
+          type: int
+        slots:
+          description: Memory slots.
+          type: int
+        numa:
+          description: Guest NUMA nodes, each with its C(id) and its boot C(memory) in bytes.
+          type: list
+          elements: dict
+        devices:
+          description: Memory devices, with the keys that M(virtmem.libvirt.virtio_mem_device) returns as C(device).
+          type: list
+          elements: dict
+        balloon:
+          description: Whether there is a memory balloon.
+          type: bool
+        stats_period:
+          description: How often the guest reports statistics, in seconds; V(0) is never.
+          type: int
+        arch:
+          description: The architecture.
+          type: str
+        machine:
+          description: The machine type.
+          type: str
+    config:
+      description: The stored definition, with the same keys; null for a transient domain.
+      type: dict
+      contains: *definition
+    drift:
+      description: In what the running guest differs from the stored definition; null unless there are both.
+      type: list
+      elements: dict
+      contains:
+        device:
+          description: The device's alias, or null for the domain itself.
+          type: str
+        option:
+          description: What differs, by option name; V(state) for a device that is in only one of them.
+          type: str
+        live:
+          description: Its value in the running guest.
+          type: raw
+        config:
+          description: Its value in the stored definition.
+          type: raw
+    statistics:
+      description: What the running guest itself reports through its balloon driver, in bytes; null if it does not run.
+      type: dict
+      contains:
+        usable:
+          description: The guest's MemAvailable, or null.
+          type: int
+        available:
+          description: The guest's MemTotal, or null.
+          type: int
+        unused:
+          description: The guest's MemFree, or null.
+          type: int
+        actual:
+          description: The balloon's size, or null.
+          type: int
+        rss:
+          description: What QEMU's process uses on the host.
+          type: int
+        last_update:
+          description: When the guest reported, in seconds since 1970 on the hypervisor; null for never.
+          type: int
+        age:
+          description: How many seconds ago that was, by the target's clock; null for never.
+          type: int
+        offline_in_guest:
+          description: About how many bytes of plugged memory the guest has left offline. Null where it does not report
+            by itself (RV(domains[].live.stats_period) is V(0)).
+          type: int
+  sample:
+    - domain: {name: web1, uuid: 6a4c5c3e-7c30-4a1d-9f0e-0d6a3f0b7d5e, state: running}
+      memory:
+        boot: 2147483648
+        plugged: 6442450944
+        requested: 8589934592
+        current: 8589934592
+        total: 19327352832
+        maximum: 34359738368
+        balloon: 2147483648
+      drift: []
+duration:
+  description: How long the task took on the target, in seconds.
+  returned: always
+  type: float
+  sample: 0.021
+error_code:
+  description: What kind of failure it was.
+  returned: failure
+  type: str
+  sample: domain_not_found
+details:
+  description: The numbers of the message for programs, and libvirt's own text where it said something.
+  returned: failure
+  type: dict
+hint:
+  description: What to do about it.
+  returned: failure
+  type: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.virtmem.libvirt.plugins.module_utils._argspec import connection_spec
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_memory_info import EMPTY, DomainMemoryInfo
+from ansible_collections.virtmem.libvirt.plugins.module_utils._task import run_task
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={"domains": {"type": "list", "elements": "str"}, **connection_spec()},
+        supports_check_mode=True,
+    )
+    run_task(module, DomainMemoryInfo, EMPTY, read_only=True)
+
+
+if __name__ == "__main__":
+    main()
