@@ -51,8 +51,8 @@ def both_facts(devices: Devices) -> Facts:
     return {"live": device_facts(devices.get("live")), "config": device_facts(devices.get("config"))}
 
 
-def step_facts(step: Step, done: bool) -> Facts:
-    """`from` and `to` are requested sizes; a redefine has dictionaries of the options that change."""
+def step_facts(step: Step, done: bool, device: str | None) -> Facts:
+    """`device` is what people call it, whatever the definition does. `from` and `to` are requested sizes; a redefine has dictionaries of the options that change."""
     before: t.Any = None if step.before is None else step.before.requested
     after: t.Any = step.device.requested
     if step.action == "detach":
@@ -66,21 +66,22 @@ def step_facts(step: Step, done: bool) -> Facts:
     return {
         "action": step.action,
         "scope": step.scope,
-        "device": step.device.alias or step.device.pci_address,
+        "device": device,
         "from": before,
         "to": after,
         "done": done,
     }
 
 
-def steps_facts(planned: t.Sequence[Step], done: t.Sequence[Step]) -> list[Facts]:
+def steps_facts(planned: t.Sequence[Step], done: t.Sequence[Step], device: str | None) -> list[Facts]:
     """All that was planned and all that was done, in order: done ones first, then what was not reached."""
-    return [step_facts(step, True) for step in done] + [step_facts(step, False) for step in planned if step not in done]
+    left = [step for step in planned if step not in done]
+    return [step_facts(step, True, device) for step in done] + [step_facts(step, False, device) for step in left]
 
 
 def diff(before: Devices, after: Devices, stated: t.Collection[str], name: str) -> Facts:
-    """Just the device, as canonical XML: without what the guest has plugged, and without the addresses that libvirt
-    chose by itself (check mode can't know them), unless the task states them (`stated`)."""
+    """Just the device, as canonical XML: without what the guest has plugged, and without the alias and addresses that
+    libvirt chose by itself (check mode can't know them), unless the task states them (`stated`)."""
     return {
         "before_header": name,
         "after_header": name,
@@ -91,7 +92,7 @@ def diff(before: Devices, after: Devices, stated: t.Collection[str], name: str) 
 
 def _canonical(devices: Devices, stated: t.Collection[str]) -> str:
     texts = {
-        scope: "" if device is None else _xml.canonical_device(_without_addresses(device, stated))
+        scope: "" if device is None else _xml.canonical_device(_as_stated(device, stated))
         for scope, device in devices.items()
     }
     if len(set(texts.values())) == 1:  # both definitions say the same, or there is but one
@@ -99,9 +100,10 @@ def _canonical(devices: Devices, stated: t.Collection[str]) -> str:
     return "".join(f"<!-- {scope} -->\n{text}" for scope, text in texts.items() if text)
 
 
-def _without_addresses(device: MemoryDevice, stated: t.Collection[str]) -> MemoryDevice:
+def _as_stated(device: MemoryDevice, stated: t.Collection[str]) -> MemoryDevice:
     return replace(
         device,
+        alias=device.user_alias,
         guest_address=device.guest_address if "guest_address" in stated else None,
         pci_address=device.pci_address if "pci_address" in stated else None,
     )

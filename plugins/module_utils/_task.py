@@ -75,10 +75,12 @@ def run_task(
             work.run()
         finally:
             hypervisor.close()
+        failure: Facts = {}
     except VirtmemError as error:
-        result["duration"] = round(time.monotonic() - start, 3)
-        module.fail_json(msg=error.message, **{**result, **failure_facts(error)})
-    result["duration"] = round(time.monotonic() - start, 3)
+        failure = {"msg": error.message, **failure_facts(error)}
     for warning in result.pop("_warnings", []):
         module.warn(warning)
+    result["duration"] = round(time.monotonic() - start, 3)
+    if failure:
+        module.fail_json(**result, **failure)
     module.exit_json(**result)

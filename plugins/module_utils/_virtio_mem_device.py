@@ -10,34 +10,24 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils import _result, _rules, _xml
-from ansible_collections.virtmem.libvirt.plugins.module_utils._apply import Applier, Outcome, WaitOptions, find_device
+from ansible_collections.virtmem.libvirt.plugins.module_utils import _rules, _xml
+from ansible_collections.virtmem.libvirt.plugins.module_utils._apply import Applier, WaitOptions
+from ansible_collections.virtmem.libvirt.plugins.module_utils._device_report import EMPTY, DeviceReport
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._guest import offline_memory
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     Definition,
     DomainState,
-    MemoryDevice,
     Observed,
     Scope,
 )
 from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import SIZE_OPTIONS, Desired, Plan, plan_device
 from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Domain, Hypervisor
+from ansible_collections.virtmem.libvirt.plugins.module_utils._result import device_facts
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import about, parse_size
 from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import Clock, fresh_statistics
 
-EMPTY: t.Final[t.Mapping[str, t.Any]] = {
-    "changed": False,
-    "domain": None,
-    "before": {"live": None, "config": None},
-    "after": {"live": None, "config": None},
-    "device": None,
-    "steps": [],
-    "converged": False,
-    "restart_required": False,
-    "pending": [],
-    "diff": {"before": "", "after": ""},
-}
+__all__ = ("EMPTY", "VirtioMemDevice", "desired_from", "read")
 
 
 def desired_from(params: t.Mapping[str, t.Any]) -> Desired:
@@ -60,32 +50,33 @@ class VirtioMemDevice:
     """One run of the module. `result` is true at every moment; see _task.Work."""
 
     def __init__(self, params: t.Mapping[str, t.Any], hypervisor: Hypervisor, check_mode: bool, clock: Clock) -> None:
-        self.result: dict[str, t.Any] = dict(EMPTY, _warnings=[])
         self._params = params
         self._hypervisor = hypervisor
         self._check_mode = check_mode
         self._clock = clock
+        self._report = DeviceReport(params["domain"])
+        self.result = self._report.result
 
     def run(self) -> None:
-        params = self._params
-        self.result["domain"] = {"name": params["domain"], "uuid": None, "state": None}
+        params, report = self._params, self._report
         desired = desired_from(params)
         reserve = parse_size(params["guest_reserve"], "guest_reserve")
         domain = self._hypervisor.domain(params["domain"])
         state = domain.state()
-        self.result["domain"] = _result.domain_facts(state)
+        report.found(state)
         scopes = _rules.resolve_scopes(params["scope"], state)
         texts, observed = read(domain, state)
         plan = plan_device(desired, observed, scopes, self._hypervisor.versions(), self._hypervisor.thp_size())
-        self._report_plan(plan, desired, state)
+        report.planned(plan, desired)
         if plan.stays and params["scope"] == "live":
             raise _cannot_unplug(plan)
         self._guard_guest(plan, domain, observed, reserve)
         self._guard_host(plan, observed)
         if self._check_mode:
-            return
-        self._apply(plan, desired, domain, texts)
-        self._report_offline(plan, domain, observed)
+            report.predicted(plan, params["wait"])
+        else:
+            self._apply(plan, desired, domain, texts)
+            self._look_for_offline(plan, domain, observed)
 
     # ------------------------------------------------------------------------------------------------------- guards
 
@@ -96,13 +87,13 @@ class VirtioMemDevice:
             return
         definition = t.cast(Definition, observed.live)
         if not definition.balloon:
-            self._warn(_UNCHECKED.format("the domain has no memory balloon to ask"))
+            self._report.warn(_UNCHECKED.format("the domain has no memory balloon to ask"))
             return
         statistics = fresh_statistics(domain, definition.stats_period, not self._check_mode, self._clock)
         if statistics.usable is None:
-            self._warn(_UNCHECKED.format("the guest reports no statistics"))
+            self._report.warn(_UNCHECKED.format("the guest reports no statistics"))
         elif not statistics.fresh:
-            self._warn(_UNCHECKED.format("the guest's statistics are old"))
+            self._report.warn(_UNCHECKED.format("the guest's statistics are old"))
         else:
             _rules.check_guest_memory(shrink, reserve, statistics, live)
 
@@ -114,8 +105,21 @@ class VirtioMemDevice:
         host = self._hypervisor.host_memory(page_size, _xml.parse_set(nodes) if nodes else None)
         _rules.check_host_memory(growth, host, plan.before["live"] or after)
 
-    def _warn(self, text: str) -> None:
-        self.result["_warnings"].append(text)
+    def _look_for_offline(self, plan: Plan, domain: Domain, observed: Observed) -> None:
+        """Plugged is not usable: a guest without a policy leaves it offline (Debian 12), and nothing reports an error.
+
+        Only where statistics come by themselves, and are not older than the last change.
+        """
+        definition = observed.live
+        if plan.writes or definition is None or not plan.before.get("live") or not definition.stats_period:
+            return
+        offline = offline_memory(domain.statistics(), definition)
+        self.result["device"]["offline_in_guest"] = offline
+        if offline:
+            self._report.warn(
+                f"The guest has plugged its memory, but left about {about(offline)} of it offline, and can't use it."
+                " A policy in the guest helps: kernel option memhp_default_state=online_movable."
+            )
 
     # -------------------------------------------------------------------------------------------------------- apply
 
@@ -126,18 +130,17 @@ class VirtioMemDevice:
         try:
             applier.run()
         except VirtmemError:
-            self._try_report_outcome(plan, desired, domain, applier.outcome)
+            self._report.failed(plan, domain, applier.outcome)
             raise
-        if plan.steps:
-            self._report_outcome(plan, desired, domain, applier.outcome)
-            self._check_stuck(plan, desired)
+        self._report.ended(plan, domain, applier.outcome)
+        self._check_stuck(plan, desired)
         for warning in applier.outcome.warnings:
-            self._warn(warning)
+            self._report.warn(warning)
 
     def _check_stuck(self, plan: Plan, desired: Desired) -> None:
         """Older libvirt drops XML that it does not know, without a word: what was asked for must read back."""
         for scope, wanted in plan.after.items():
-            got, asked = self.result["after"][scope], _result.device_facts(wanted)
+            got, asked = self.result["after"][scope], device_facts(wanted)
             if got is None or asked is None or not any(s.action in ("attach", "redefine") for s in plan.writes):
                 continue
             lost = [name for name in desired.stated() if name != "requested" and got[name] != asked[name]]
@@ -148,85 +151,6 @@ class VirtioMemDevice:
                     hint="Leave the option out, or use a newer libvirt.",
                     details={name: {"asked": asked[name], "got": got[name]} for name in lost},
                 )
-
-    # ------------------------------------------------------------------------------------------------------- report
-
-    def _report_plan(self, plan: Plan, desired: Desired, state: DomainState) -> None:
-        """The result of check mode, and of a run that has nothing to do."""
-        live = plan.before.get("live")
-        self.result["before"] = _result.both_facts(plan.before)
-        self._report_state(plan, desired, plan.after if self._check_mode or not plan.steps else plan.before)
-        self.result["steps"] = _result.steps_facts(plan.writes, [])
-        if self._check_mode:
-            self.result["changed"] = bool(plan.writes)
-            if not self._params["wait"] and plan.target is not None and live is not None:
-                self.result["converged"] = live.current == plan.target
-        self.result["domain"] = _result.domain_facts(state)
-
-    def _report_state(self, plan: Plan, desired: Desired, after: _result.Devices) -> None:
-        self.result["after"] = _result.both_facts(after)
-        self.result["device"] = _result.device_facts(after.get("live") or after.get("config"))
-        self.result["diff"] = _result.diff(plan.before, after, desired.stated(), self._title(plan))
-        self.result["pending"] = list(plan.pending)
-        self.result["restart_required"] = bool(plan.pending)
-        live = after.get("live")
-        self.result["converged"] = plan.target is None or (
-            live.current == live.requested == plan.target if live else plan.target == 0
-        )
-
-    def _report_offline(self, plan: Plan, domain: Domain, observed: Observed) -> None:
-        """Plugged is not usable: a guest without a policy leaves it offline (Debian 12), and nothing reports an error.
-
-        Only where statistics come by themselves, and are not older than the last change.
-        """
-        definition = observed.live
-        if plan.writes or definition is None or not plan.after.get("live") or not definition.stats_period:
-            return
-        offline = offline_memory(domain.statistics(), definition)
-        self.result["device"]["offline_in_guest"] = offline
-        if offline:
-            self._warn(
-                f"The guest has plugged its memory, but left about {about(offline)} of it offline, and can't use it."
-                " A policy in the guest helps: kernel option memhp_default_state=online_movable."
-            )
-
-    def _title(self, plan: Plan) -> str:
-        device = next((device for device in [*plan.before.values(), *plan.after.values()] if device), None)
-        return f"{self.result['domain']['name']} {device.alias or device.pci_address if device else ''}".strip()
-
-    def _report_outcome(self, plan: Plan, desired: Desired, domain: Domain, outcome: Outcome) -> None:
-        self.result["steps"] = _result.steps_facts(plan.writes, outcome.done)
-        after = self._read_after(plan, domain)
-        self._report_state(plan, desired, after)
-        if outcome.stays and not plan.stays and after.get("live"):
-            self.result["restart_required"] = True
-            self.result["pending"].append(f"{t.cast(MemoryDevice, after['live']).alias}: {outcome.stays}")
-        self.result["changed"] = bool(outcome.done) and _changed(plan.before, after)
-
-    def _try_report_outcome(self, plan: Plan, desired: Desired, domain: Domain, outcome: Outcome) -> None:
-        """The same after a failure: what is known for sure, even if the domain can't be read any more."""
-        try:
-            self._report_outcome(plan, desired, domain, outcome)
-        except VirtmemError:
-            self.result["changed"] = bool(outcome.done)
-            self.result["converged"] = False
-
-    def _read_after(self, plan: Plan, domain: Domain) -> dict[Scope, MemoryDevice | None]:
-        after: dict[Scope, MemoryDevice | None] = {}
-        for scope in plan.scopes:
-            device = plan.before[scope] or next((s.device for s in plan.writes if s.scope == scope), None)
-            definition = _xml.parse_definition(domain.xml(scope))
-            after[scope] = find_device(definition, device) if device else None
-        return after
-
-
-def _changed(before: _result.Devices, after: _result.Devices) -> bool:
-    """Whether anything but the guest's own progress differs."""
-
-    def facts(devices: _result.Devices) -> list[t.Any]:
-        return [dict(device, current=None) if device else None for device in _result.both_facts(devices).values()]
-
-    return facts(before) != facts(after)
 
 
 def _cannot_unplug(plan: Plan) -> VirtmemError:

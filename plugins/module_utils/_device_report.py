@@ -1,0 +1,126 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: may change in any release.
+
+"""What a task on one device says, at every moment of it: also if it fails in the next one."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.virtmem.libvirt.plugins.module_utils import _result, _xml
+from ansible_collections.virtmem.libvirt.plugins.module_utils._apply import Outcome, find_device
+from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
+from ansible_collections.virtmem.libvirt.plugins.module_utils._model import DomainState, MemoryDevice, Scope
+from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Desired, Plan, Step
+from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Domain
+from ansible_collections.virtmem.libvirt.plugins.module_utils._result import Devices, Facts
+from ansible_collections.virtmem.libvirt.plugins.module_utils._size import format_size
+
+EMPTY: t.Final[t.Mapping[str, t.Any]] = {
+    "changed": False,
+    "domain": None,
+    "before": {"live": None, "config": None},
+    "after": {"live": None, "config": None},
+    "device": None,
+    "steps": [],
+    "converged": False,
+    "restart_required": False,
+    "pending": [],
+    "diff": {"before": "", "after": ""},
+}
+
+
+class DeviceReport:
+    """Fills `result`, the task's return values, with what is known by then."""
+
+    def __init__(self, domain: str) -> None:
+        self.result: Facts = dict(EMPTY, domain={"name": domain, "uuid": None, "state": None}, _warnings=[])
+        self._stated: t.Collection[str] = ()
+
+    def warn(self, text: str) -> None:
+        self.result["_warnings"].append(text)
+
+    def found(self, state: DomainState) -> None:
+        self.result["domain"] = _result.domain_facts(state)
+
+    def planned(self, plan: Plan, desired: Desired) -> None:
+        """There is a plan; if a guard refuses it, all is as it was."""
+        self._stated = desired.stated()
+        self.result["before"] = _result.both_facts(plan.before)
+        self._state(plan, plan.before)
+        self._steps(plan, [])
+        self.result["converged"] = False
+
+    def predicted(self, plan: Plan, wait: bool) -> None:
+        """Check mode's answer: what a real run ends with if the guest follows."""
+        self._state(plan, plan.after)
+        self.result["changed"] = bool(plan.writes)
+        live = plan.before.get("live")
+        if not wait and plan.target is not None:
+            self.result["converged"] = (live.current or 0 if live else 0) == plan.target
+
+    def ended(self, plan: Plan, domain: Domain, outcome: Outcome) -> None:
+        """What is there now, read anew."""
+        self._steps(plan, outcome.done)
+        after = read_devices(plan, domain) if plan.steps else plan.before
+        self._state(plan, after)
+        live = after.get("live")
+        if live and not plan.stays and "live" in plan.scopes and plan.after["live"] is None:
+            self._still_there(live, outcome)
+        self.result["changed"] = bool(outcome.done) and _differ(plan.before, after)
+
+    def failed(self, plan: Plan, domain: Domain, outcome: Outcome) -> None:
+        """The same after a failure: what is known for sure, even if the domain can't be read any more."""
+        try:
+            self.ended(plan, domain, outcome)
+        except VirtmemError:
+            self.result["changed"] = bool(outcome.done)
+        self.result["converged"] = False
+
+    def _still_there(self, live: MemoryDevice, outcome: Outcome) -> None:
+        reason = outcome.stays or f"it still has {format_size(live.current or 0)} plugged"
+        self.result["pending"].append(f"{live.alias}: {reason}; leaves the guest when it is next powered off")
+        self.result["restart_required"] = True
+
+    def _state(self, plan: Plan, after: Devices) -> None:
+        live = after.get("live")
+        self.result["after"] = _result.both_facts(after)
+        self.result["device"] = _result.device_facts(live or after.get("config"))
+        title = f"{self.result['domain']['name']} {_name(plan) or ''}".strip()
+        self.result["diff"] = _result.diff(plan.before, after, self._stated, title)
+        self.result["pending"] = list(plan.pending)
+        self.result["restart_required"] = bool(plan.pending)
+        self.result["converged"] = plan.target is None or (
+            live.current == live.requested == plan.target if live else plan.target == 0
+        )
+
+    def _steps(self, plan: Plan, done: t.Sequence[Step]) -> None:
+        self.result["steps"] = _result.steps_facts(plan.writes, done, _name(plan))
+
+
+def read_devices(plan: Plan, domain: Domain) -> dict[Scope, MemoryDevice | None]:
+    """The plan's device as each definition has it now."""
+    after: dict[Scope, MemoryDevice | None] = {}
+    for scope in plan.scopes:
+        device = plan.before[scope] or next((step.device for step in plan.writes if step.scope == scope), None)
+        definition = _xml.parse_definition(domain.xml(scope))
+        after[scope] = find_device(definition, device) if device else None
+    return after
+
+
+def _name(plan: Plan) -> str | None:
+    """What people call the device: its alias, and the live one always has one."""
+    names = [device.alias or device.pci_address for device in (*plan.before.values(), *plan.after.values()) if device]
+    return names[0] if names else None
+
+
+def _differ(before: Devices, after: Devices) -> bool:
+    """Whether anything but the guest's own progress is different."""
+
+    def facts(devices: Devices) -> list[t.Any]:
+        return [dict(device, current=None) if device else None for device in _result.both_facts(devices).values()]
+
+    return facts(before) != facts(after)
