@@ -145,7 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="lab", description="A private hypervisor with small real guests.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     up = commands.add_parser("up", parents=[name, as_json], help="start a lab, print its libvirt URI")
-    up.add_argument("--hypervisor", default="distribution", choices=GENERATIONS, help="which generation (%(default)s)")
+    up.add_argument("--hypervisor", choices=GENERATIONS, help="which generation (distribution)")
     up.add_argument("--accel", default="tcg", choices=CHOICES, help="auto: KVM where it really works (%(default)s)")
     up.set_defaults(run=_up)
     commands.add_parser("status", parents=[name, as_json], help="say what there is").set_defaults(run=_status)

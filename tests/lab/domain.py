@@ -34,9 +34,8 @@ class Device:
         unknown = sorted(set(words) - set(cls.__dataclass_fields__))
         if unknown:
             raise ValueError(f"a device has no {', '.join(unknown)}; it has {', '.join(cls.__dataclass_fields__)}")
-        sizes = {key: parse(words.pop(key)) for key in ("size", "block", "requested") if key in words}
-        node = int(words.pop("node", "0"))
-        return cls(**sizes, node=node, **words)
+        sizes = {key: parse(words[key]) for key in ("size", "block", "requested") if key in words}
+        return cls(**sizes, alias=words.get("alias", ""), node=int(words.get("node", "0")))
 
     def xml(self) -> str:
         alias = f"<alias name='{escape(self.alias)}'/>" if self.alias else ""

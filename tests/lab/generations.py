@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from . import roots
 from .errors import LabError
 from .place import Place, User
 
@@ -17,18 +18,27 @@ class Generation:
 
     name: str
     story: str
+    suite: str = ""  # of Debian, in a root of its own; none: what is installed here
 
     def prepare(self) -> None:
         """Get what is not there yet."""
+        if self.suite:
+            roots.provide(self.suite)
 
     def command(self, place: Place, user: User) -> list[str]:
         """Return what starts the daemon, in the background."""
         drop = ["setpriv", f"--reuid={user.uid}", f"--regid={user.gid}", "--clear-groups", "--"] if user.other else []
-        return [*drop, "libvirtd", "-d", "-p", str(place.pid_file)]
+        daemon = [*drop, "libvirtd", "-d", "-p", str(place.pid_file)]
+        return roots.inside(self.suite, place.directory, daemon) if self.suite else daemon
 
 
 GENERATIONS = {
-    generation.name: generation for generation in (Generation("distribution", "what is installed on this machine"),)
+    generation.name: generation
+    for generation in (
+        Generation("distribution", "what is installed on this machine"),
+        Generation("trixie", "Debian 13: libvirt 11.3, QEMU 10.0", suite="trixie"),
+        Generation("sid", "the newest in Debian", suite="sid"),
+    )
 }
 
 

@@ -11,7 +11,6 @@ import json
 import shutil
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from types import TracebackType
 
 import libvirt
@@ -21,7 +20,7 @@ from .accelerator import accelerator_for
 from .console import last_record
 from .domain import Device, Shape, domain_xml
 from .errors import LabError
-from .generations import generation_named
+from .generations import Generation, generation_named
 from .guest import BOOT_TIMEOUT, Guest
 from .image import put_image
 from .locking import locked
@@ -45,21 +44,20 @@ class Lab:
     # Up and down
 
     @classmethod
-    def up(cls, name: str = "default", hypervisor: str = "distribution", accelerator: str = "tcg") -> Lab:
-        """Return the lab of that name, making what is missing of it."""
-        place = Place.named(name)
-        generation = generation_named(hypervisor)
-        generation.prepare()
-        with locked(place.lock, place.claim_base):
-            lab = cls(place)
-            if not place.facts.exists():
-                lab._make(hypervisor, accelerator)
-            elif lab.facts["hypervisor"] != hypervisor:
-                raise LabError(f"lab {name} is up with hypervisor {lab.facts['hypervisor']}; take it down first")
-            elif not processes.daemons_of(place.directory):
+    def up(cls, name: str = "default", hypervisor: str | None = None, accelerator: str = "tcg") -> Lab:
+        """Return the lab of that name, making what is missing of it; it keeps the hypervisor that it was made with."""
+        lab = cls(Place.named(name))
+        with locked(lab.place.lock, lab.place.claim_base):
+            if not lab.place.facts.exists():
+                lab._make(generation_named(hypervisor or "distribution"), accelerator)
+                return lab
+            generation = generation_named(lab.facts["hypervisor"])
+            if hypervisor not in (None, generation.name):
+                raise LabError(f"lab {name} is up with hypervisor {generation.name}; take it down first")
+            if not processes.daemons_of(lab.directory):
                 # It was killed. Its guests live on, and a new daemon finds them.
-                daemon.start(place, generation, unprivileged_user())
-                daemon.connect(place).close()
+                daemon.start(lab.place, generation, unprivileged_user())
+                daemon.connect(lab.place).close()
             return lab
 
     @classmethod
@@ -108,7 +106,8 @@ class Lab:
     @cached_property
     def facts(self) -> dict[str, str]:
         """Return what `up` decided."""
-        return json.loads(self.place.facts.read_text())
+        facts: dict[str, str] = json.loads(self.place.facts.read_text())
+        return facts
 
     def describe(self) -> dict[str, str]:
         return {
@@ -179,17 +178,18 @@ class Lab:
             "memory": record.as_json() if record else None,
         }
 
-    def _make(self, hypervisor: str, accelerator: str) -> None:
+    def _make(self, generation: Generation, accelerator: str) -> None:
         """Make the folder and start the daemon; what an earlier attempt left half made goes first."""
         _sweep(self.place)
+        generation.prepare()
         user = unprivileged_user()
         try:
             self.place.make(user)
             put_image(self.place.image.folder)
             daemon.configure(self.place)
-            daemon.start(self.place, generation_named(hypervisor), user)
+            daemon.start(self.place, generation, user)
             chosen = accelerator_for(self, accelerator)
-            self.place.facts.write_text(json.dumps({"hypervisor": hypervisor, "accelerator": chosen}) + "\n")
+            self.place.facts.write_text(json.dumps({"hypervisor": generation.name, "accelerator": chosen}) + "\n")
         except BaseException:
             _sweep(self.place)
             raise
@@ -197,9 +197,5 @@ class Lab:
 
 def _sweep(place: Place) -> None:
     processes.end_all(place.directory)
-    _remove(place.directory)
-
-
-def _remove(directory: Path) -> None:
-    if directory.exists():
-        shutil.rmtree(directory)
+    if place.directory.exists():
+        shutil.rmtree(place.directory)
