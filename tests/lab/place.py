@@ -127,9 +127,10 @@ def base_folder() -> Path:
 
 
 def names_in_use() -> list[str]:
-    """Return the labs that have a folder, whole or half made."""
+    """Return the labs that have a folder, whole or half made, or no more than a lock."""
     base = base_folder()
-    return sorted(path.name for path in base.iterdir() if path.is_dir()) if base.is_dir() else []
+    found = {path.name for path in base.glob("[!.]*") if path.is_dir()}
+    return sorted(found | {path.name[1 : -len(".lock")] for path in base.glob(".*.lock")})
 
 
 def make_folder(path: Path, user: User | None) -> None:
