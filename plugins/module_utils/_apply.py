@@ -161,6 +161,7 @@ class Applier:
         if policy == "rollback":
             self._roll_back(watch)
             shortfall.message += " What the task had asked for was rolled back."
+            shortfall.hint = _ROLLED_BACK_HINT
         if policy in ("fail", "rollback"):
             raise shortfall
         if policy == "settle":
@@ -252,6 +253,7 @@ class Applier:
 
 
 _DETACH: t.Final[Action] = "detach"
+_ROLLED_BACK_HINT: t.Final = "Nothing is asked of the guest any more than before the task; see current for what it has."
 _SHRINK_HINT: t.Final = (
     "What stays is in use, or lies in a kernel zone of the guest (memhp_default_state=online_movable avoids that). The"
     " request stands, and the guest may still give back more; on_partial says what else to do."
