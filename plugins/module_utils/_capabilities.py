@@ -58,8 +58,8 @@ _UNPLUG_MACHINE_IF_NOT_ANONYMOUS: t.Final = (7, 0)
 # Up to libvirt 9.4 each memory device takes a slot, whatever its model; from 9.5 only DIMMs do (NEWS 9.5.0).
 _SLOTS_ONLY_FOR_DIMMS: t.Final = (9, 5, 0)
 
-# virDomainMemoryDefValidate asks for a NUMA node on all machines but s390x, whose virtio-mem-ccw allows none (11.1).
-_ARCHES_WITHOUT_NODES: t.Final = frozenset({"s390x", "s390"})
+# A memory device needs a guest NUMA node, but for s390x, where virtio-mem-ccw does without (libvirt 11.1).
+_NODES_OPTIONAL: t.Final = frozenset({"s390x", "s390"})
 
 
 def version_text(version: t.Sequence[int]) -> str:
@@ -140,6 +140,6 @@ def takes_slot(model: str, versions: Versions) -> bool:
     return versions.libvirt < _SLOTS_ONLY_FOR_DIMMS or model in ("dimm", "nvdimm")
 
 
-def uses_nodes(arch: str) -> bool:
-    """Whether a virtio-mem device of this architecture sits on a guest NUMA node."""
-    return arch not in _ARCHES_WITHOUT_NODES
+def needs_nodes(arch: str) -> bool:
+    """Whether a virtio-mem device of this architecture must sit on a guest NUMA node."""
+    return arch not in _NODES_OPTIONAL

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils._capabilities import takes_slot, uses_nodes
+from ansible_collections.virtmem.libvirt.plugins.module_utils._capabilities import needs_nodes, takes_slot
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     Definition,
@@ -182,18 +182,11 @@ def check_guest_address(device: MemoryDevice) -> None:
 
 def choose_node(definition: Definition, node: int | None) -> int | None:
     """The guest NUMA node of a new device: the one that is asked for, or the only one."""
-    if not uses_nodes(definition.arch):
-        if node is not None:
-            raise VirtmemError(
-                "node_not_found",
-                f"node: virtio-mem on {definition.arch} has no NUMA node.",
-                hint="Leave the option out.",
-                details={"node": node},
-            )
-        return None
     cells = [cell.id for cell in definition.cells]
-    listed = ", ".join(map(str, cells))
-    if not cells:
+    listed = ", ".join(map(str, cells)) or "none at all"
+    if not cells and node is None and not needs_nodes(definition.arch):
+        return None
+    if not cells and needs_nodes(definition.arch):
         raise not_prepared(definition, "has no guest NUMA node (<cpu><numa>)")
     if node is None and len(cells) > 1:
         raise VirtmemError(
@@ -203,10 +196,13 @@ def choose_node(definition: Definition, node: int | None) -> int | None:
             details={"nodes": cells},
         )
     if node is not None and node not in cells:
+        nearest = (
+            f"The nearest is {min(cells, key=lambda cell: abs(cell - node))}." if cells else "Leave the option out."
+        )
         raise VirtmemError(
             "node_not_found",
             f"node: the guest has no NUMA node {node}, only {listed}.",
-            hint=f"The nearest is {min(cells, key=lambda cell: abs(cell - node))}.",
+            hint=nearest,
             details={"node": node, "nodes": cells},
         )
     return cells[0] if node is None else node
