@@ -1,0 +1,28 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+from hypothesis import settings
+
+from ansible_collections.virtmem.libvirt.tests.unit.plugins import running
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake_hypervisor import FakeHypervisor
+
+# The same examples each time: a unit test that fails now and then helps nobody.
+settings.register_profile("steady", deadline=None, derandomize=True, database=None, max_examples=80)
+settings.load_profile("steady")
+
+
+@pytest.fixture
+def hypervisor():
+    return FakeHypervisor()
+
+
+@pytest.fixture
+def play(monkeypatch, hypervisor):
+    """Run virtio_mem_device on the fake: play(check=False, requested="4GiB")."""
+    return functools.partial(running.run, "virtio_mem_device", monkeypatch, hypervisor, domain="web1")
