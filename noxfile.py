@@ -28,6 +28,8 @@ nox.options.error_on_missing_interpreters = True
 nox.options.reuse_venv = "yes"
 os.environ.update(LC_ALL="C.UTF-8", PYTHONDONTWRITEBYTECODE="1", PIP_DISABLE_PIP_VERSION_CHECK="1")
 
+# That it does without uv is no news.
+logging.getLogger("nox").addFilter(lambda record: not record.getMessage().startswith("uv binary"))
 # These three speak to a person themselves, to the last line.
 if {"demo", "lab", "test"} & set(sys.argv):
     logging.getLogger("nox").setLevel(logging.CRITICAL)
@@ -96,7 +98,6 @@ def lint(session: nox.Session) -> None:
         if any((place / "plugins" / name).glob("*.py"))
         for word in ("-p", f"ansible_collections.virtmem.libvirt.plugins.{name}")
     ]
-    yaml_files = [name for name in tree.belonging() if name.endswith((".yml", ".yaml", ".ansible-lint", ".yamllint"))]
     shell_files = [name for name in tree.belonging() if name in {"run", ".ci/run"} or name.endswith(".sh")]
     with session.chdir(place):
         shutil.rmtree(".ansible", ignore_errors=True)  # reuse would ask it for licences
@@ -104,10 +105,10 @@ def lint(session: nox.Session) -> None:
             lambda: session.run("ruff", "check", "--quiet", "--output-format", "concise"),
             lambda: session.run("ruff", "format", "--check", "--quiet", "--diff"),
             lambda: session.run("mypy", "--no-error-summary", *packages),
-            lambda: session.run("yamllint", "--strict", *yaml_files),
+            lambda: session.run("yamllint", "--strict", "."),
             lambda: session.run("shellcheck", *shell_files),
-            lambda: session.run("reuse", "lint", "--quiet"),
-            lambda: session.run("ansible-lint", "--offline", "--profile", "production", "--strict", "-q"),
+            lambda: session.run("reuse", "lint", "--lines"),
+            lambda: session.run("ansible-lint", "--offline", "--profile", "production", "--strict", "--nocolor", "-q"),
         )
 
 
@@ -129,7 +130,7 @@ def units(session: nox.Session) -> None:
     reports = tree.WORK / "reports"
     reports.mkdir(exist_ok=True)
     session.env.update(PYTHONPATH=str(tree.collections_path(place)), COVERAGE_FILE=str(reports / "coverage"))
-    coverage = ["--cov=plugins/module_utils", "--cov-report=term-missing:skip-covered"]
+    coverage = ["--cov=plugins/module_utils", "--cov-report=term-missing"]
     if not session.posargs:
         coverage.append("--cov-fail-under=95")
     with session.chdir(place):
@@ -140,7 +141,7 @@ def units(session: nox.Session) -> None:
 def integration(session: nox.Session) -> None:
     """Integration targets, on real guests of a private hypervisor. [-- TARGET ... | --list]"""
     if "--list" in session.posargs:
-        session.log("\n".join(targets.names()))
+        print(*targets.names(), sep="\n")
         return
     install(session, "ansible")
     place = tree.arrange("integration")
@@ -175,6 +176,7 @@ def docs(session: nox.Session) -> None:
 def _archive(session: nox.Session) -> None:
     """Build the archive from the checkout itself, as a user would, and look at what a user gets."""
     with tempfile.TemporaryDirectory() as empty:
+        session.env["ANSIBLE_COLLECTIONS_PATH"] = empty
         session.run("ansible-galaxy", "collection", "build", "--output-path", empty, str(tree.ROOT), silent=True)
         archive = next(Path(empty).glob("*.tar.gz"))
         with tarfile.open(archive) as content:
@@ -185,7 +187,6 @@ def _archive(session: nox.Session) -> None:
             *("ansible-galaxy", "collection", "install", "--offline", "--no-deps", "-p", empty, str(archive)),
             silent=True,
         )
-        session.env["ANSIBLE_COLLECTIONS_PATH"] = empty
         listed = session.run("ansible-doc", "--list", "--json", "virtmem.libvirt", silent=True, stderr=sys.stderr)
     shown = set(json.loads(listed))
     wanted = {f"virtmem.libvirt.{path.stem}" for path in (tree.ROOT / "plugins/modules").glob("[!_]*.py")}

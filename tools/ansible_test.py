@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import ast
 import configparser
+import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tools import tree
@@ -37,12 +39,23 @@ def private_home(session: nox.Session) -> dict[str, str]:
     cache = home / ".ansible/test/cache"
     cache.mkdir(parents=True, exist_ok=True)
     shutil.copy(tree.ROOT / "tools/get_pip.py", cache / f"get_pip_{version.replace('.', '_')}.py")
+    _share_cache(home)
     target = home / ".config/pip/pip.conf"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.touch(mode=0o600)
     with target.open("w") as file:
         _pip_configuration(session).write(file)
     return {"HOME": str(home)}
+
+
+def _share_cache(home: Path) -> None:
+    """Only settings are private; what was once downloaded or built may be used again."""
+    shared = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    shared.mkdir(parents=True, exist_ok=True)
+    private = home / ".cache"
+    if not private.is_symlink():
+        shutil.rmtree(private, ignore_errors=True)
+        private.symlink_to(shared)
 
 
 def _pip_configuration(session: nox.Session) -> configparser.RawConfigParser:

@@ -2,25 +2,22 @@
 # SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Gives a bare venv its pip, from the wheel that Python itself carries and the index that pip is configured for.
+"""Gives a bare venv its pip: first the one that Python itself carries, then the wanted one from the configured index.
 
 ansible-test fetches such a script from a site of its own, which is one more place that must be reachable. Where it finds
-one in its cache it takes that; noxfile.py puts this one there.
+one in its cache it takes that; tools/ansible_test.py puts this one there.
 """
 
 from __future__ import annotations
 
-import ensurepip
 import runpy
+import subprocess
 import sys
-from pathlib import Path
 
 # get-pip.py's own options, which pip does not know.
 arguments = [word for word in sys.argv[1:] if word not in {"--no-setuptools", "--no-wheel"}]
-if not any(word.startswith("pip") for word in arguments):
-    arguments.append("pip")
 
-wheel = next((Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl"))
-sys.path.insert(0, str(wheel))
+# In a process of its own: it tells pip through the environment to read no configuration.
+subprocess.run([sys.executable, "-m", "ensurepip"], check=True, stdout=subprocess.DEVNULL)
 sys.argv = ["pip", "install", *arguments]
 runpy.run_module("pip", run_name="__main__", alter_sys=True)

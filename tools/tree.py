@@ -10,12 +10,13 @@ copy of its own, so that sessions may run side by side; unchanged files are not 
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-WORK = ROOT / ".nox"
+WORK = Path(os.environ.get("VIRTMEM_WORK") or ROOT / ".nox")
 PLACE = Path("ansible_collections", "virtmem", "libvirt")
 
 # What tools leave in the copy and are glad to find again.
