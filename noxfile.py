@@ -139,14 +139,19 @@ def units(session: nox.Session) -> None:
 
 @nox.session
 def integration(session: nox.Session) -> None:
-    """Integration targets, on real guests of a private hypervisor. [-- TARGET ... | --list]"""
+    """Integration targets, on real guests of a private hypervisor. [-- TARGET ... | --list | --one-at-a-time]"""
     if "--list" in session.posargs:
         print(*targets.names(), sep="\n")
         return
     install(session, "ansible")
-    place = tree.arrange("integration")
-    session.env.update(ansible_test.private_home(session))
-    if not targets.run(session, place, SYSTEM_PYTHON, session.posargs):
+    wanted = [word for word in session.posargs if not word.startswith("-")] or targets.names()
+    unknown = set(wanted) - set(targets.names())
+    if unknown:
+        session.error("no such target:", *sorted(unknown), "| there are:", *targets.names())
+    session.env.update(ansible_test.private_home(session), PATH=f"{session.bin}{os.pathsep}{os.environ['PATH']}")
+    environment = {name: value for name, value in {**os.environ, **session.env}.items() if value is not None}
+    run = targets.Run(wanted, SYSTEM_PYTHON, environment)
+    if not run.all(1 if "--one-at-a-time" in session.posargs else targets.WORKERS):
         session.error("a target failed")
 
 

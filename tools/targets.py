@@ -2,69 +2,116 @@
 # SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Runs the integration targets with ansible-test, tells of each as it ends, and leaves no lab behind."""
+"""Runs the integration targets with ansible-test, two at a time, tells of each as it ends, and leaves no lab behind.
+
+A target mostly waits for a guest, so two fit on two cores. Each worker has a copy of the collection and a lab of its own;
+the lab stays up from one target to the next.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-import re
-import shutil
+import queue
 import subprocess
 import sys
+import threading
 import time
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from tools import tree
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    import nox
-
-FOLDER = "tests/integration/targets"
+FOLDER = tree.ROOT / "tests/integration/targets"
 LAB = tree.ROOT / "tests/lab/lab.py"
 LAB_VARIABLES = ("VIRTMEM_LAB_", "XDG_CACHE_HOME")
-STARTS = re.compile(r"^Running (\S+) integration test (?:role|script)$")
-FAILS = "ERROR: "  # ansible-test's own word; what Ansible says of a task may yet be ignored or rescued
+WORKERS = 2
 
 
 def names() -> list[str]:
     """Every target that a person can ask for, which leaves out the roles that others depend on."""
-    found = (path.parent for path in (tree.ROOT / FOLDER).glob("*/aliases"))
+    found = (path.parent for path in FOLDER.glob("*/aliases"))
     return sorted(path.name for path in found if "hidden" not in (path / "aliases").read_text().split())
 
 
-def run(session: nox.Session, place: Path, python: str, wanted: list[str]) -> bool:
-    """Run the targets in one go, all of them whatever becomes of each."""
-    wanted = wanted or names()
-    unknown = sorted(set(wanted) - set(names()))
-    if unknown or not wanted:
-        print("no such target:", *unknown, "| there are:", *names())
-        return False
-    lab_name = os.environ.get("VIRTMEM_LAB_NAME", f"test-{os.getpid()}")
-    environment = {**os.environ, **session.env, "PATH": f"{session.bin}:{os.environ['PATH']}"}
-    # ansible-test hands on no variables of the environment; this file is its way.
+@dataclass
+class Run:
+    """The targets to run, with whose Python, and what came of those that have ended."""
+
+    wanted: list[str]
+    python: str
+    environment: dict[str, str]
+    results: dict[str, tuple[bool, float]] = field(default_factory=dict)
+    speaking: threading.Lock = field(default_factory=threading.Lock)
+
+    def all(self, workers: int = WORKERS) -> bool:
+        """Run all of them, whatever becomes of each, and end with a table."""
+        waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
+        for name in self.wanted:
+            waiting.put(name)
+        labs = [f"test-{os.getpid()}-{number}" for number in range(min(workers, len(self.wanted)))]
+        trees = [tree.arrange(f"integration-{number}") for number in range(len(labs))]
+        try:
+            with ThreadPoolExecutor(len(labs)) as pool:
+                for worker in [pool.submit(self._work, waiting, *own) for own in zip(trees, labs)]:
+                    worker.result()
+        finally:
+            for lab in labs:
+                subprocess.run([self.python, str(LAB), "down", "--name", lab], check=False)
+        print()
+        for name in self.wanted:
+            print(self._row(name))
+        passed = sum(result[0] for result in self.results.values())
+        print(f"{passed} of {len(self.wanted)} targets passed", flush=True)
+        return passed == len(self.wanted)
+
+    def _work(self, waiting: queue.SimpleQueue[str], place: Path, lab: str) -> None:
+        _configure(place, lab)
+        command = _command(self.python)
+        while True:
+            try:
+                name = waiting.get_nowait()
+            except queue.Empty:
+                return
+            self._target(name, command, place)
+
+    def _target(self, name: str, command: list[str], place: Path) -> None:
+        self._say(f"{name:<36} ...")
+        started = time.monotonic()
+        ended = subprocess.run(
+            [*command, name],
+            cwd=place,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        self.results[name] = (ended.returncode == 0, time.monotonic() - started)
+        self._say(self._row(name) if ended.returncode == 0 else f"{ended.stdout.rstrip()}\n{self._row(name)}")
+
+    def _say(self, text: str) -> None:
+        with self.speaking:
+            print(text, flush=True)
+
+    def _row(self, name: str) -> str:
+        passed, seconds = self.results[name]
+        return f"{name:<36} {'ok' if passed else 'FAILED':<7} {seconds:4.0f} s"
+
+
+def _configure(place: Path, lab: str) -> None:
+    """Tell the targets which lab is theirs: ansible-test hands on no variables of the environment, but this file."""
     facts = {
-        "virtmem_lab_name": lab_name,
+        "virtmem_lab_name": lab,
         "virtmem_lab_script": str(LAB),
         "virtmem_lab_environment": {
             name: value for name, value in os.environ.items() if name.startswith(LAB_VARIABLES)
         },
     }
     (place / "tests/integration/integration_config.yml").write_text(json.dumps(facts))
-    try:
-        results = _watch([*_command(python), *wanted], place, {k: v for k, v in environment.items() if v is not None})
-    finally:
-        subprocess.run([python, str(LAB), "down", "--name", lab_name], check=False)
-        shutil.rmtree(place / "tests/output", ignore_errors=True)
-    print()
-    for name in wanted:
-        print(_row(name, *results.get(name, ("not run", 0.0))))
-    passed = sum(result[0] == "ok" for result in results.values())
-    print(f"{passed} of {len(wanted)} targets passed", flush=True)
-    return passed == len(wanted)
 
 
 def _command(python: str) -> list[str]:
@@ -74,49 +121,6 @@ def _command(python: str) -> list[str]:
     ours = "{}.{}".format(*sys.version_info)
     return [
         *("ansible-test", "integration", "--color", "no", "--truncate", "0", "--diff"),
-        *("--continue-on-error", "--allow-destructive", "--allow-root", "--allow-unsupported"),
+        *("--allow-destructive", "--allow-root", "--allow-unsupported"),
         *("--controller", f"origin:python={ours}", "--target", f"controller:python={theirs}@{python}"),
     ]
-
-
-def _watch(command: list[str], place: Path, environment: dict[str, str]) -> dict[str, tuple[str, float]]:
-    results: dict[str, tuple[str, float]] = {}
-    process = subprocess.Popen(
-        command,
-        cwd=place,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
-    before: list[str] = []
-    for name, output, seconds in _targets(process, before):
-        failed = any(line.startswith(FAILS) for line in output)
-        results[name] = ("FAILED" if failed else "ok", seconds)
-        if failed:
-            print("".join(output).rstrip())
-        print(_row(name, *results[name]), flush=True)
-    if process.wait() and not any(result[0] == "FAILED" for result in results.values()):
-        print("".join(before))
-        return {}
-    return results
-
-
-def _targets(process: subprocess.Popen[str], before: list[str]) -> Iterator[tuple[str, list[str], float]]:
-    """Cut the output where the next target starts; what comes before the first goes to `before`."""
-    name, output, started = "", before, time.monotonic()
-    for line in process.stdout or ():
-        starts = STARTS.match(line)
-        if starts:
-            if name:
-                yield name, output, time.monotonic() - started
-            name, output, started = starts[1], [], time.monotonic()
-            print(f"{name:<32} ...", flush=True)
-        output.append(line)
-    if name:
-        yield name, output, time.monotonic() - started
-
-
-def _row(name: str, result: str, seconds: float) -> str:
-    return f"{name:<32} {result:<7} {seconds:5.0f} s"
