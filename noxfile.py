@@ -117,9 +117,11 @@ def sanity(session: nox.Session) -> None:
     """Every `ansible-test sanity` test, with nothing ignored. [-- --test NAME ...]"""
     install(session, "ansible")
     place = tree.arrange("sanity")
-    session.env.update(ansible_test.private_home(session))
+    pythons, folder = ansible_test.pythons()
+    path = os.pathsep.join(filter(None, [session.bin, folder, os.environ["PATH"]]))
+    session.env.update(ansible_test.private_home(session), PATH=path)
     with session.chdir(place):
-        session.run("ansible-test", "sanity", *ansible_test.controller(), "--color", "no", *session.posargs)
+        session.run("ansible-test", "sanity", *pythons, "--color", "no", *session.posargs)
 
 
 @nox.session

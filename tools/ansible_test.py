@@ -20,6 +20,7 @@ from tools import tree
 if TYPE_CHECKING:
     import nox
 
+OLDEST = "3.9"  # as in tests/config.yml
 ASK_PIP_VERSION = """
 from types import SimpleNamespace
 from ansible_test._internal.python_requirements import get_venv_packages
@@ -27,9 +28,31 @@ print(get_venv_packages(SimpleNamespace(version="{}.{}"))["pip"])
 """
 
 
-def controller() -> list[str]:
-    """Name the one Python to use; otherwise ansible-test wants every version that it knows."""
-    return ["--local", "--python", "{}.{}".format(*sys.version_info)]
+def pythons() -> tuple[list[str], str]:
+    """Name the Pythons to use, or ansible-test wants every one that it knows; and the folder where it finds the oldest.
+
+    Tests of what runs on a hypervisor see the oldest Python that the collection promises, too, if this machine has it.
+    """
+    ours = "{}.{}".format(*sys.version_info)
+    arguments = ["--controller", f"origin:python={ours}", "--target-python", ours]
+    oldest = _find_oldest()
+    if not oldest:
+        print(f"no Python {OLDEST} on this machine: compile and import are tested with {ours} only")
+        return arguments, ""
+    return [*arguments, "--target-python", OLDEST], str(oldest.parent)
+
+
+def _find_oldest() -> Path | None:
+    name = f"python{OLDEST}"
+    pyenv = shutil.which("pyenv")
+    root = os.environ.get("PYENV_ROOT") or (Path(pyenv).parent.parent if pyenv else Path.home() / ".pyenv")
+    found = [*sorted(Path(root).glob(f"versions/{OLDEST}.*/bin/{name}")), shutil.which(name)]
+    return next((Path(path) for path in found if path and _runs(path)), None)
+
+
+def _runs(python: Path | str) -> bool:
+    """Tell whether it is more than pyenv's stand-in for a version that is not chosen."""
+    return subprocess.run([python, "-c", ""], check=False, capture_output=True).returncode == 0
 
 
 def private_home(session: nox.Session) -> dict[str, str]:
