@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path[0] = str(Path(sys.argv[1]).resolve().parent.parent)
 
-from lab import Lab
+from lab import Lab  # noqa: E402
 
 
 def main(name, guest_name, pattern, replacement):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path[0] = str(Path(sys.argv[1]).resolve().parent.parent)
 
-from lab import Lab
+from lab import Lab  # noqa: E402
 
 DEVICE = re.compile(r"    <memory model='virtio-mem'.*?</memory>\n", re.DOTALL)
 SIZES = re.compile(r"  <(memory|currentMemory) unit='KiB'>(\d+)</.*\n")

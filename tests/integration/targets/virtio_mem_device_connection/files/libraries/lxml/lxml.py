@@ -3,4 +3,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Takes the place of lxml, as if that were not installed."""
 
+from __future__ import annotations
+
 raise ImportError("No module named 'lxml'")

@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Takes the place of libvirt, and is it, but opens only connections that can't write."""
 
+from __future__ import annotations
+
 import sys
 from pathlib import Path
 
@@ -10,7 +12,7 @@ here = str(Path(__file__).resolve().parent)
 sys.path = [folder for folder in sys.path if folder != here]
 del sys.modules["libvirt"]
 
-import libvirt as real  # pylint: disable=import-self
+import libvirt as real  # noqa: E402
 
 sys.modules["libvirt"] = real
 
