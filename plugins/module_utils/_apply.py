@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from ansible_collections.virtmem.libvirt.plugins.module_utils import _xml
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Definition, MemoryDevice, Scope
-from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Action, Plan, Step
+from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Plan, Step
 from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Domain, Watch
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import format_size
 from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import Clock, wait_until
@@ -37,7 +37,6 @@ class Outcome:
 
     done: list[Step] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    short: bool = False
     stays: str | None = None
 
 
@@ -143,6 +142,8 @@ class Applier:
     def _reaches(self, device: MemoryDevice, current: int, watch: Watch, timeout: float) -> bool:
         def reached() -> bool:
             now = self._live_device(device)
+            if now is not None and now.requested != current:
+                raise _somebody_else(now, current)
             if now is None and current:
                 raise VirtmemError("device_not_found", f"{device.alias} was unplugged by somebody else meanwhile.")
             return now is None or now.current == current
@@ -156,12 +157,13 @@ class Applier:
             return
         now = self._live_device(step.device)
         shortfall = self._shortfall(step, (now.current or 0) if now else 0)
-        self.outcome.short = True
         policy = self._options.on_partial
         if policy == "rollback":
             self._roll_back(watch)
             shortfall.message += " What the task had asked for was rolled back."
             shortfall.hint = _ROLLED_BACK_HINT
+            if step.before is None and self._live_device(step.device):
+                shortfall.message += " The new device stays, empty, until the guest is powered off."
         if policy in ("fail", "rollback"):
             raise shortfall
         if policy == "settle":
@@ -216,16 +218,15 @@ class Applier:
     # --------------------------------------------------------------------------------------------- partial outcomes
 
     def _settle(self, step: Step, now: MemoryDevice | None) -> None:
-        """Ask for what was reached, in each definition that the task had asked for more or less in."""
+        """Ask for what was reached, in each definition that asks for what was not: this task, or an earlier one, did."""
         if now is None or now.current is None:
             return
-        for done in list(self.outcome.done):
-            if done.action in ("resize", "attach", "redefine") and done.device.requested == step.device.requested:
-                settled = replace(done.device, requested=now.current)
-                if settled.requested != done.device.requested:
-                    self._write(Step("resize", done.scope, settled, done.device))
-        if not self.outcome.done:  # an earlier task had asked
-            self._write(Step("resize", "live", replace(now, requested=now.current), now))
+        leaving = {other.scope for other in self._plan.steps if other.action == "detach" and other.scope == "config"}
+        for scope in self._plan.scopes:
+            known = self._plan.after[scope] or step.device
+            device = find_device(_xml.parse_definition(self._text(scope)), known)
+            if device and scope not in leaving and device.requested == step.device.requested:
+                self._write(Step("resize", scope, replace(device, requested=now.current), device))
 
     def _roll_back(self, watch: Watch) -> None:
         """Undo what was done, live first. A device that was added and can't be unplugged stays, at 0."""
@@ -242,7 +243,7 @@ class Applier:
 
     def _undo_attach(self, done: Step, watch: Watch) -> None:
         if done.scope == "config":
-            self._write(replace(done, action=_DETACH))
+            self._write(replace(done, action="detach"))
             return
         emptied = replace(done.device, requested=0)
         if done.device.requested:
@@ -252,7 +253,16 @@ class Applier:
             self._unplug(Step("detach", "live", emptied, emptied), watch)
 
 
-_DETACH: t.Final[Action] = "detach"
+def _somebody_else(now: MemoryDevice, wanted: int) -> VirtmemError:
+    return VirtmemError(
+        "domain_busy",
+        f"Somebody else asked {now.alias} for {format_size(now.requested)} while this task waited for"
+        f" {format_size(wanted)}.",
+        hint="Nothing more was done. Run one task at a time on a device.",
+        details={"requested": now.requested, "wanted": wanted, "current": now.current},
+    )
+
+
 _ROLLED_BACK_HINT: t.Final = "Nothing is asked of the guest any more than before the task; see current for what it has."
 _SHRINK_HINT: t.Final = (
     "What stays is in use, or lies in a kernel zone of the guest (memhp_default_state=online_movable avoids that). The"

@@ -50,10 +50,15 @@ _VIRTIO_MEM_BY_ARCH: t.Final[t.Mapping[str, str]] = {
     "s390x": "virtio-mem on s390x",
 }
 
-# QEMU pc.c: unplug needs unplugged-inaccessible=on, the default from machine type 8.1; 7.0 to 8.0 decide by the
+_X86: t.Final = ("x86_64", "i686")
+
+# QEMU pc.c, so on x86 only: unplug needs unplugged-inaccessible=on, the default from machine type 8.1; 7.0 to 8.0 decide by the
 # backend (on unless the memory is anonymous); older ones have it off.
 _UNPLUG_MACHINE: t.Final = (8, 1)
 _UNPLUG_MACHINE_IF_NOT_ANONYMOUS: t.Final = (7, 0)
+
+# qemuDomainAttachMemoryConfig counted devices of all models against the slots until NEWS 10.0.0.
+_COUNTS_ALL_SLOTS_BEFORE: t.Final = (10, 0, 0)
 
 # Up to libvirt 9.4 each memory device takes a slot, whatever its model; from 9.5 only DIMMs do (NEWS 9.5.0).
 _SLOTS_ONLY_FOR_DIMMS: t.Final = (9, 5, 0)
@@ -85,7 +90,7 @@ def require(feature: str, versions: Versions) -> None:
     if reason:
         raise VirtmemError(
             "unsupported",
-            f"{reason[0].upper()}{reason[1:]}.",
+            f"{reason}.",
             hint="Leave the option out, or use a newer hypervisor.",
             details={
                 "feature": feature,
@@ -123,10 +128,15 @@ def why_no_unplug(versions: Versions, definition: Definition, device: MemoryDevi
     reason = why_not("unplug", versions)
     if reason:
         return reason.replace("unplug", "unplugging a virtio-mem device", 1)
-    version = machine_version(definition.machine)
+    version = machine_version(definition.machine) if definition.arch in _X86 else None
     if version is None or version >= _UNPLUG_MACHINE:
         return None
-    anonymous = definition.anonymous and device.page_size is None and device.access != "shared"
+    anonymous = (
+        definition.anonymous
+        and device.page_size is None
+        and device.access != "shared"
+        and device.node not in definition.shared_cells
+    )
     if version >= _UNPLUG_MACHINE_IF_NOT_ANONYMOUS and not anonymous:
         return None
     return (
@@ -138,6 +148,11 @@ def why_no_unplug(versions: Versions, definition: Definition, device: MemoryDevi
 def takes_slot(model: str, versions: Versions) -> bool:
     """Whether a device of `model` takes one of maxMemory's slots."""
     return versions.libvirt < _SLOTS_ONLY_FOR_DIMMS or model in ("dimm", "nvdimm")
+
+
+def counts_all_slots(versions: Versions) -> bool:
+    """Whether a device is refused in the stored definition when there are just as many devices as slots."""
+    return versions.libvirt < _COUNTS_ALL_SLOTS_BEFORE
 
 
 def needs_nodes(arch: str) -> bool:

@@ -14,10 +14,9 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils import _result, _x
 from ansible_collections.virtmem.libvirt.plugins.module_utils._apply import Outcome, find_device
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import DomainState, MemoryDevice, Scope
-from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Desired, Plan, Step
+from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Desired, Plan, Step, pending
 from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Domain
 from ansible_collections.virtmem.libvirt.plugins.module_utils._result import Devices, Facts
-from ansible_collections.virtmem.libvirt.plugins.module_utils._size import format_size
 
 EMPTY: t.Final[t.Mapping[str, t.Any]] = {
     "changed": False,
@@ -52,7 +51,7 @@ class DeviceReport:
         self.result["before"] = _result.both_facts(plan.before)
         self._state(plan, plan.before)
         self._steps(plan, [])
-        self.result["converged"] = False
+        self.result.update(converged=False, pending=[], restart_required=False)
 
     def predicted(self, plan: Plan, wait: bool) -> None:
         """Check mode's answer: what a real run ends with if the guest follows."""
@@ -64,26 +63,27 @@ class DeviceReport:
 
     def ended(self, plan: Plan, domain: Domain, outcome: Outcome) -> None:
         """What is there now, read anew."""
-        self._steps(plan, outcome.done)
-        after = read_devices(plan, domain) if plan.steps else plan.before
-        self._state(plan, after)
-        live = after.get("live")
-        if live and not plan.stays and "live" in plan.scopes and plan.after["live"] is None:
-            self._still_there(live, outcome)
-        self.result["changed"] = bool(outcome.done) and _differ(plan.before, after)
+        self._report(plan, read_devices(plan, domain, outcome.done) if plan.steps else plan.before, outcome)
 
     def failed(self, plan: Plan, domain: Domain, outcome: Outcome) -> None:
-        """The same after a failure: what is known for sure, even if the domain can't be read any more."""
+        """The same after a failure. The guest may have stopped meanwhile, or the link broken: then what was done counts."""
         try:
-            self.ended(plan, domain, outcome)
+            state = domain.state()
+            self.found(state)
+            self._report(plan, read_devices(plan, domain, outcome.done, state), outcome)
         except VirtmemError:
-            self.result["changed"] = bool(outcome.done)
+            self._report(plan, _by_steps(plan, outcome.done), outcome)
         self.result["converged"] = False
 
-    def _still_there(self, live: MemoryDevice, outcome: Outcome) -> None:
-        reason = outcome.stays or f"it still has {format_size(live.current or 0)} plugged"
-        self.result["pending"].append(f"{live.alias}: {reason}; leaves the guest when it is next powered off")
-        self.result["restart_required"] = True
+    def _report(self, plan: Plan, after: Devices, outcome: Outcome) -> None:
+        self._steps(plan, outcome.done)
+        self._state(plan, after)
+        live = after.get("live")
+        unplugging = any((step.action, step.scope) == ("detach", "live") for step in outcome.done)
+        if live and unplugging:
+            self.result["pending"] = [f"{live.alias}: leaves as soon as the guest handles the unplug"]
+            self.result["restart_required"] = False
+        self.result["changed"] = bool(outcome.done) and (unplugging or _differ(plan.before, after))
 
     def _state(self, plan: Plan, after: Devices) -> None:
         live = after.get("live")
@@ -91,8 +91,8 @@ class DeviceReport:
         self.result["device"] = _result.device_facts(live or after.get("config"))
         title = f"{self.result['domain']['name']} {_name(plan) or ''}".strip()
         self.result["diff"] = _result.diff(plan.before, after, self._stated, title)
-        self.result["pending"] = list(plan.pending)
-        self.result["restart_required"] = bool(plan.pending)
+        self.result["pending"] = list(pending(plan, after))
+        self.result["restart_required"] = bool(self.result["pending"])
         self.result["converged"] = plan.target is None or (
             live.current == live.requested == plan.target if live else plan.target == 0
         )
@@ -101,13 +101,28 @@ class DeviceReport:
         self.result["steps"] = _result.steps_facts(plan.writes, done, _name(plan))
 
 
-def read_devices(plan: Plan, domain: Domain) -> dict[Scope, MemoryDevice | None]:
-    """The plan's device as each definition has it now."""
+def read_devices(
+    plan: Plan, domain: Domain, done: t.Sequence[Step], state: DomainState | None = None
+) -> dict[Scope, MemoryDevice | None]:
+    """The plan's device as each definition has it now. `state` says which definitions there still are (None: all)."""
     after: dict[Scope, MemoryDevice | None] = {}
     for scope in plan.scopes:
-        device = plan.before[scope] or next((step.device for step in plan.writes if step.scope == scope), None)
-        definition = _xml.parse_definition(domain.xml(scope))
-        after[scope] = find_device(definition, device) if device else None
+        gone = state is not None and not (state.active if scope == "live" else state.persistent)
+        # What was written last is the surest description: a new alias or address came with it.
+        known = [step.device for step in done if step.scope == scope]
+        device = known[-1] if known else plan.before[scope]
+        after[scope] = None if gone or not device else find_device(_xml.parse_definition(domain.xml(scope)), device)
+    return after
+
+
+def _by_steps(plan: Plan, done: t.Sequence[Step]) -> dict[Scope, MemoryDevice | None]:
+    """The same, as far as it can be told without reading: what was there, and what was done to it."""
+    after = dict(plan.before)
+    for step in done:
+        if step.action == "detach":
+            after[step.scope] = None
+        elif step.action != "set_current_memory":
+            after[step.scope] = step.device
     return after
 
 

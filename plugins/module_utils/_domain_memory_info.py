@@ -62,7 +62,9 @@ class DomainMemoryInfo:
         chosen: dict[str, tuple[Domain, bool]] = {}
         for wanted in self._wanted:
             if _is_glob(wanted):
-                found = [domain for domain in every if fnmatch.fnmatchcase(domain.name, wanted)]
+                # A domain may really be called web[1].
+                found = [domain for domain in every if domain.name == wanted]
+                found = found or [domain for domain in every if fnmatch.fnmatchcase(domain.name, wanted)]
                 if not found:
                     self.result["_warnings"].append(f"No domain's name fits {wanted}.")
                 for domain in found:
@@ -78,6 +80,15 @@ def _is_glob(text: str) -> bool:
 
 
 def _facts_of(domain: Domain) -> Facts:
+    try:
+        return _read(domain)
+    except VirtmemError as error:
+        if error.code != "domain_not_found":
+            raise
+        return _read(domain)  # it stopped while it was read; if it is gone for good, this says so
+
+
+def _read(domain: Domain) -> Facts:
     state = domain.state()
     live = _xml.parse_definition(domain.xml("live")) if state.active else None
     config = _xml.parse_definition(domain.xml("config")) if state.persistent else None

@@ -43,6 +43,8 @@ _OPEN_TIMEOUT: t.Final = 30.0
 # A frozen link blocks a call for ever, but for keepalive with a running event loop: interval and count, so 20 s.
 _KEEPALIVE: t.Final = (5, 3)
 _CLOSE_TIMEOUT: t.Final = 2.0
+# A device whose pages are these is not backed by huge pages.
+_ORDINARY_PAGE: t.Final = 4 * KIB
 
 _AFFECT: t.Final[t.Mapping[str, int]] = {"live": 1, "config": 2}  # VIR_DOMAIN_AFFECT_LIVE, _CONFIG
 _CHANGE: t.Final[t.Mapping[str, str]] = {
@@ -50,7 +52,7 @@ _CHANGE: t.Final[t.Mapping[str, str]] = {
     "config": "change the stored definition",
 }
 _STATES: t.Final = ("nostate", "running", "blocked", "paused", "shutdown", "shutoff", "crashed", "pmsuspended")
-_UUID: t.Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_UUID: t.Final = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE)
 
 
 @contextmanager
@@ -89,7 +91,7 @@ def _bounded(work: t.Callable[[], VirConnect], timeout: float) -> VirConnect:
     def run() -> None:
         try:
             outcome["result"] = work()
-        except libvirt.libvirtError as exc:
+        except (libvirt.libvirtError, ValueError) as exc:  # ValueError: a NUL in the text
             outcome["error"] = exc
 
     thread = threading.Thread(target=run, name="libvirt-open", daemon=True)
@@ -112,12 +114,16 @@ def connect(
     try:
         with _call("open"):
             connection = _bounded(lambda: _open(uri, read_only, user, password), timeout)
+    except ValueError:
+        loop.stop()
+        raise VirtmemError("connection_failed", f"{uri!r} is no libvirt URI.", details={"uri": uri}) from None
     except TimeoutError:
         loop.stop()
         raise VirtmemError(
             "connection_failed",
             f"No connection to libvirt: {uri} did not answer in {timeout:g} s.",
             hint="Check the option uri and the network between.",
+            details={"uri": uri, "timeout": timeout},
         ) from None
     except VirtmemError:
         loop.stop()
@@ -137,10 +143,6 @@ def _open(uri: str, read_only: bool, user: str | None, password: str | None) -> 
     return libvirt.openAuth(uri, [kinds, answer, None], libvirt.VIR_CONNECT_RO if read_only else 0)
 
 
-def _is_local(uri: str) -> bool:
-    return not urlsplit(uri).hostname
-
-
 class LibvirtHypervisor:
     """See _protocol.Hypervisor."""
 
@@ -149,6 +151,9 @@ class LibvirtHypervisor:
         self._connection = connection
         self._loop = loop
         self._watches: set[_LibvirtWatch] = set()
+        # libvirt's own word: what the task calls it may be an alias (uri_aliases of libvirt.conf).
+        with _call("open"):
+            self._is_local = not urlsplit(connection.getURI()).hostname
         # Drivers without a daemon behind them (test:///) have no link to keep alive.
         try:
             connection.setKeepAlive(*_KEEPALIVE)
@@ -161,24 +166,31 @@ class LibvirtHypervisor:
             watch.wake()
 
     def domain(self, name_or_uuid: str) -> LibvirtDomain:
-        try:
-            with _call("look up the domain"):
-                if _UUID.fullmatch(name_or_uuid):
-                    return LibvirtDomain(self, self._connection.lookupByUUIDString(name_or_uuid))
-                return LibvirtDomain(self, self._connection.lookupByName(name_or_uuid))
-        except VirtmemError as exc:
-            if exc.code != "domain_not_found":
-                raise
-            raise self._no_such_domain(name_or_uuid, exc) from None
+        lookups = [self._connection.lookupByName]
+        if _UUID.fullmatch(name_or_uuid):
+            lookups.insert(0, self._connection.lookupByUUIDString)
+        for lookup in lookups:
+            try:
+                with _call("look up the domain"):
+                    return LibvirtDomain(self, lookup(name_or_uuid))
+            except ValueError:  # a NUL, or half a surrogate pair: no name has one
+                break
+            except VirtmemError as exc:
+                if exc.code != "domain_not_found":
+                    raise
+        raise self._no_such_domain(name_or_uuid)
 
-    def _no_such_domain(self, name: str, cause: VirtmemError) -> VirtmemError:
-        names = [domain.name for domain in self.domains()]
+    def _no_such_domain(self, name: str) -> VirtmemError:
+        try:
+            names = [domain.name for domain in self.domains()]
+        except VirtmemError:
+            names = []  # a user who may not list them
         close = difflib.get_close_matches(name, names, n=3)
         return VirtmemError(
             "domain_not_found",
             f"{self.uri} has no domain {name!r}.",
             hint=f"Close names there: {', '.join(close)}." if close else f"It has {len(names)} domains.",
-            details={**cause.details, "uri": self.uri, "nearest": close},
+            details={"domain": name, "uri": self.uri, "nearest": close},
         )
 
     def domains(self) -> list[LibvirtDomain]:
@@ -190,9 +202,9 @@ class LibvirtHypervisor:
             return Versions(_version(self._connection.getLibVersion()), _version(self._connection.getVersion()))
 
     def host_memory(self, page_size: int | None, nodes: t.Sequence[int] | None) -> HostMemory:
-        local = _is_local(self.uri)
+        local = self._is_local
         with _call("read the host's memory"):
-            if page_size is not None:
+            if page_size not in (None, _ORDINARY_PAGE):
                 page_size = page_size or (_host_files.default_huge_page_size() if local else None) or 2048 * KIB
                 return self._huge_pages(page_size, nodes)
             if nodes is not None:
@@ -229,7 +241,7 @@ class LibvirtHypervisor:
         return sum(statistics.get(part, 0) for part in ("free", "buffers", "cached")) * KIB
 
     def thp_size(self) -> int | None:
-        return _host_files.thp_size() if _is_local(self.uri) else None
+        return _host_files.thp_size() if self._is_local else None
 
     def close(self) -> None:
         with suppress(libvirt.libvirtError):  # it was broken already, and nothing is owed to it
@@ -269,12 +281,14 @@ class LibvirtDomain:
     def state(self) -> DomainState:
         with _call("read the domain's definition"):
             number = self._domain.state()[0]
+            active = bool(self._domain.isActive())
             return DomainState(
                 name=self.name,
                 uuid=str(self._domain.UUIDString()),
                 state=_STATES[number] if number < len(_STATES) else "unknown",
-                active=bool(self._domain.isActive()),
+                active=active,
                 persistent=bool(self._domain.isPersistent()),
+                saved=not active and bool(self._domain.hasManagedSaveImage(0)),
             )
 
     def xml(self, scope: Scope, secure: bool = False) -> str:
@@ -284,7 +298,12 @@ class LibvirtDomain:
             text = str(self._domain.XMLDesc(flags))
         # A domain that stopped meanwhile answers with its stored definition, which has no id (virDomainDefFormat).
         if scope == "live" and not re.match(r"<domain\b[^>]*\bid=", text):
-            raise VirtmemError("domain_not_found", f"{self.name} is no longer running.", hint="Start it again.")
+            raise VirtmemError(
+                "domain_not_found",
+                f"{self.name} is no longer running.",
+                hint="Start it again.",
+                details={"domain": self.name},
+            )
         return text
 
     def attach(self, device_xml: str, scope: Scope) -> None:

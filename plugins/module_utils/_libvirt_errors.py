@@ -39,7 +39,6 @@ _PERMISSIONS: t.Final[t.Mapping[str, str]] = {
     "read the definition with passwords": "domain.read and domain.read-secure",
     "read the guest's statistics": "domain.read",
     "read the host's memory": "connect.read",
-    "watch for events": "connect.search-domains and domain.getattr",
     "change the running guest": "domain.write",
     "change the stored definition": "domain.write and domain.save",
 }
@@ -89,7 +88,7 @@ _MEANINGS: t.Final = (
     ),
     _Meaning(r"cannot modify memory", "immutable", "A running guest's device can't change so."),
     _Meaning(
-        r"NUMA node \d+ is unavailable",
+        r"NUMA node \d+ is unavailable|cellNum in virHostMemGetStats",
         "unsupported",
         "The host has no such NUMA node.",
         "Look at the option node_mask.",
@@ -109,6 +108,12 @@ _MEANINGS: t.Final = (
         r"virtio-mem isn't supported by this QEMU binary|is not a valid device model name|not supported by the connection",
         "unsupported",
         "This hypervisor has no virtio-mem devices.",
+    ),
+    _Meaning(
+        r"non unique alias detected",
+        "domain_busy",
+        "Somebody else made a device with this alias at the same time.",
+        "Run the task again.",
     ),
     _Meaning(r"domain is not running", "domain_not_found", "The domain is no longer running."),
 )

@@ -77,7 +77,8 @@ class Definition:
     `maximum` is `<maxMemory>` (None: no room for hotplug). `anonymous` says that guest memory is QEMU's default kind,
     not file, memfd, shared or huge pages. `free_pcie_ports` counts ports that a device can be plugged into now
     (None: not a PCIe machine, or one with other free slots). `stats_period` is in seconds, 0 for none. `blockers` are what
-    keeps QEMU from using virtio-mem in this domain, in words.
+    keeps QEMU from using virtio-mem in this domain, in words. `shared_cells` are guest nodes whose own memory is shared,
+    `pci_addresses` all that are taken, as domain:bus:slot.function.
     """
 
     name: str
@@ -96,6 +97,8 @@ class Definition:
     stats_period: int = 0
     free_pcie_ports: int | None = None
     blockers: tuple[str, ...] = ()
+    shared_cells: frozenset[int] = frozenset()
+    pci_addresses: frozenset[str] = frozenset()
 
     @property
     def boot(self) -> int:
@@ -109,13 +112,17 @@ class Definition:
 
 @dataclass(frozen=True)
 class DomainState:
-    """Who the domain is and how it is now. `state` is libvirt's word (running, paused, shutoff, crashed, ...)."""
+    """Who the domain is and how it is now. `state` is libvirt's word (running, paused, shutoff, crashed, ...).
+
+    `saved`: its memory is saved by virsh managedsave, and the next start goes on from there.
+    """
 
     name: str
     uuid: str
     state: str
     active: bool
     persistent: bool
+    saved: bool = False
 
 
 @dataclass(frozen=True)

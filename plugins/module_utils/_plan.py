@@ -87,8 +87,8 @@ class Plan:
 
     `before` and `after` are the device by scope, for the scopes of the task (None: not there); `after` is what a real
     run ends with if the guest follows. `target` is what the live guest shall have plugged, in bytes, None where no
-    live device is meant. `stays` says why a live device can't be unplugged and stays at 0; `pending` is what waits
-    for a restart, in words.
+    live device is meant. `stays` says why a live device can't be unplugged and stays at 0. `running` is the live
+    device where the task does not look at it; `stated` are the options that the task states.
     """
 
     scopes: tuple[Scope, ...]
@@ -97,7 +97,13 @@ class Plan:
     steps: tuple[Step, ...] = ()
     target: int | None = None
     stays: str | None = None
-    pending: tuple[str, ...] = ()
+    running: MemoryDevice | None = None
+    stated: frozenset[str] = frozenset()
+    is_active: bool = False
+
+    @property
+    def pending(self) -> tuple[str, ...]:
+        return pending(self, self.after)
 
     @property
     def writes(self) -> tuple[Step, ...]:
@@ -176,7 +182,8 @@ def _ambiguous(name: str, desired: Desired, pairs: list[Pair]) -> VirtmemError:
     return VirtmemError(
         "device_ambiguous",
         f"{name} has {len(devices)} virtio-mem devices{where}: {', '.join(map(_describe, devices))}.",
-        hint="Say which one with the option alias" + (" or node." if desired.node is None else "."),
+        hint="Say which one with the option alias or node; where two share a node and have no alias, give them one"
+        " (<alias name='ua-...'/>) in the stored definition.",
         details={"devices": [{"alias": device.alias, "node": device.node, "size": device.size} for device in devices]},
     )
 
@@ -187,12 +194,24 @@ def plan_device(
     scopes: t.Sequence[Scope],
     versions: Versions,
     thp_size: int | None,
+    wait: bool = True,
 ) -> Plan:
-    """The plan for one virtio-mem device. Raises VirtmemError for whatever would not work, before anything is done."""
+    """The plan for one virtio-mem device. Raises VirtmemError for whatever would not work, before anything is done.
+
+    Without `wait` a device that still has memory plugged is not unplugged: the guest has to give it back first.
+    """
     found = select(desired, observed)
-    if not desired.present:
-        return _plan_absent(found, observed, scopes, versions)
-    return _plan_present(desired, found, observed, scopes, versions, thp_size)
+    plan = (
+        _plan_present(desired, found, observed, scopes, versions, thp_size)
+        if desired.present
+        else _plan_absent(found, observed, scopes, versions, wait)
+    )
+    return replace(
+        plan,
+        running=None if "live" in scopes else found["live"],
+        stated=frozenset(desired.stated()),
+        is_active=observed.live is not None,
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------- present
@@ -234,7 +253,6 @@ def _plan_present(
         after=after,
         steps=tuple(steps),
         target=live.requested if live else None,
-        pending=_pending(after, found, observed),
     )
 
 
@@ -268,9 +286,10 @@ def _new_device(
     if twin is None and desired.size is None:
         raise _cannot_make(desired, definition)
     device = replace(device, node=_rules.choose_node(definition, device.node))
-    if not device.block:
+    if desired.block is None and not device.block:
         device = replace(device, block=_default_block(device, definition, thp_size))
-    alias = desired.alias or base.user_alias or f"ua-virtiomem{device.node or 0}"
+    # A twin may have been found by an alias that libvirt gave it, which no other definition can have.
+    alias = base.user_alias or (twin is None and desired.alias) or f"ua-virtiomem{device.node or 0}"
     _rules.check_alias(alias)
     return replace(device, alias=alias)
 
@@ -325,7 +344,7 @@ def _check_attach(
             details={"alias": wanted.alias},
         )
     _rules.check_room(definition, wanted.size, max(wanted.block, _rules.SIZE_ALIGNMENT))
-    _rules.check_slot(definition, wanted.model, versions)
+    _rules.check_slot(definition, wanted.model, scope, versions)
     if wanted.pci_address:
         _rules.check_pci_address(definition, wanted.pci_address)
     if scope == "live":
@@ -333,6 +352,7 @@ def _check_attach(
 
 
 def _check_geometry(device: MemoryDevice, definition: Definition, thp_size: int | None) -> None:
+    _rules.check_page_size(device)
     _rules.check_block(device, _smallest_block(definition, thp_size) or MIB)
     _rules.check_size(device)
     _rules.check_requested(device)
@@ -411,21 +431,23 @@ def _restore_current_memory(
     return [Step("set_current_memory", "config", device, before, definition.current_memory)]
 
 
-def _pending(
-    after: t.Mapping[Scope, MemoryDevice | None], found: t.Mapping[Scope, MemoryDevice | None], observed: Observed
-) -> tuple[str, ...]:
-    """What the stored definition will bring at the next start of a domain that runs now, in words."""
-    if observed.live is None or "config" not in after:
-        return ()
-    config, live = after["config"], after.get("live", found["live"])
+def pending(plan: Plan, after: t.Mapping[Scope, MemoryDevice | None]) -> tuple[str, ...]:
+    """What the next start of a domain that runs now will change, in words; `after` is what is there, by scope.
+
+    Only what the task is about: that the device is there, and the options that the task states.
+    """
+    live = after.get("live", plan.running)
+    if not plan.is_active or "config" not in plan.scopes:
+        return (_leaves(live),) if live and plan.stays else ()
+    config = after["config"]
     if config is None:
         return (_leaves(live),) if live else ()
-    name = config.alias or config.pci_address
+    name = config.alias or (live and live.alias) or config.pci_address
     if live is None:
         return (f"{name}: is added at the next start",)
-    # Addresses are each definition's own affair, and libvirt rounds sizes up in the live one only.
+    # libvirt rounds sizes up in the live definition only (qemuDomainAlignMemorySizes).
     rounded = replace(config, size=round_up(config.size, _rules.SIZE_ALIGNMENT))
-    differing = [option for option in _changed_options(live, rounded) if option not in ("guest_address", "pci_address")]
+    differing = [option for option in _changed_options(live, rounded) if option in plan.stated]
     if not differing:
         return ()
     return (f"{name}: {', '.join(f'{option}={_shown(option, config)}' for option in differing)} at the next start",)
@@ -439,7 +461,11 @@ def _leaves(live: MemoryDevice) -> str:
 
 
 def _plan_absent(
-    found: dict[Scope, MemoryDevice | None], observed: Observed, scopes: t.Sequence[Scope], versions: Versions
+    found: dict[Scope, MemoryDevice | None],
+    observed: Observed,
+    scopes: t.Sequence[Scope],
+    versions: Versions,
+    wait: bool,
 ) -> Plan:
     """Shrink to 0, wait, unplug; then the stored definition. A device that can't be unplugged stays, at 0."""
     steps: list[Step] = []
@@ -453,10 +479,12 @@ def _plan_absent(
         if live.requested:
             steps.append(Step("resize", "live", emptied, live))
         steps.extend(_wait_steps(live, emptied))
-        if stays is None:
-            steps.append(Step("detach", "live", emptied, emptied))
-        else:
+        if stays is not None:
             after["live"] = _followed(emptied)
+        elif not wait and live.current:
+            after["live"] = emptied
+        else:
+            steps.append(Step("detach", "live", emptied, emptied))
     if config is not None:
         steps.append(Step("detach", "config", config, config))
         steps.extend(_restore_current_memory(t.cast(Definition, observed.config), None, config))
@@ -467,5 +495,4 @@ def _plan_absent(
         steps=tuple(steps),
         target=None if live is None else 0,
         stays=stays,
-        pending=_pending(after, found, observed) or ((_leaves(live),) if live and stays else ()),
     )

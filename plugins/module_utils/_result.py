@@ -52,7 +52,10 @@ def both_facts(devices: Devices) -> Facts:
 
 
 def step_facts(step: Step, done: bool, device: str | None) -> Facts:
-    """`device` is what people call it, whatever the definition does. `from` and `to` are requested sizes; a redefine has dictionaries of the options that change."""
+    """`device` is what people call it, whatever the definition does.
+
+    `from` and `to` are requested sizes; a redefine has dictionaries of the options that change.
+    """
     before: t.Any = None if step.before is None else step.before.requested
     after: t.Any = step.device.requested
     if step.action == "detach":

@@ -14,7 +14,11 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils._capabilities import needs_nodes, takes_slot
+from ansible_collections.virtmem.libvirt.plugins.module_utils._capabilities import (
+    counts_all_slots,
+    needs_nodes,
+    takes_slot,
+)
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     Definition,
@@ -25,7 +29,9 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     Scope,
     Versions,
 )
+from ansible_collections.virtmem.libvirt.plugins.module_utils._sets import format_set, parse_set
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import (
+    KIB,
     MIB,
     about,
     format_size,
@@ -37,10 +43,12 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._size import (
 # would differ between the two definitions for ever. It is also the smallest block that QEMU takes on x86.
 SIZE_ALIGNMENT: t.Final = 2 * MIB
 
+# Also the size of ordinary pages on x86.
+SMALLEST_PAGE: t.Final = 4 * KIB
+
 # virDomainDeviceInfoParseXML keeps such aliases and drops all others without a word (libvirt 3.9 to 12.8).
 _USER_ALIAS: t.Final = re.compile(r"ua-[A-Za-z0-9_-]+", re.ASCII)
 _PCI_ADDRESS: t.Final = re.compile(r"(?:([0-9a-f]{4}):)?([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])", re.ASCII | re.IGNORECASE)
-_NODE_SET: t.Final = re.compile(r"\^?\d+(-\d+)?(,\^?\d+(-\d+)?)*", re.ASCII)
 
 
 def resolve_scopes(scope: str, state: DomainState) -> tuple[Scope, ...]:
@@ -97,16 +105,16 @@ def normal_pci_address(text: str) -> str:
 
 
 def normal_node_mask(text: str) -> str:
-    """A set of host NUMA nodes without blanks, as libvirt takes it."""
-    compact = re.sub(r"\s+", "", text)
-    if not _NODE_SET.fullmatch(compact):
+    """A set of host NUMA nodes as libvirt reads it back: 0,1 is 0-1."""
+    try:
+        return format_set(parse_set(text))
+    except ValueError:
         raise VirtmemError(
             "unsupported",
             f"node_mask: {text!r} is not a set of host NUMA nodes.",
-            hint="Write numbers and ranges with commas, for example 0-1,3.",
+            hint="Write numbers and rising ranges with commas, for example 0-1,3.",
             details={"node_mask": text},
-        )
-    return compact
+        ) from None
 
 
 def check_block(device: MemoryDevice, smallest: int) -> None:
@@ -134,10 +142,30 @@ def _near_power_of_two(number: int) -> int:
     return above if above - number <= number - above // 2 else above // 2
 
 
+def check_page_size(device: MemoryDevice) -> None:
+    """A page is a power of two, and no kernel has smaller ones than 4 KiB."""
+    size = device.page_size
+    if size is not None and (size < SMALLEST_PAGE or size & (size - 1)):
+        nearest = max(_near_power_of_two(size), SMALLEST_PAGE)
+        raise VirtmemError(
+            "unsupported",
+            f"page_size: {format_size(size)} is no size of a page.",
+            hint=f"Pages are powers of two such as {format_size(nearest)}; ordinary huge pages have 2 MiB or 1 GiB.",
+            details={"page_size": size, "nearest": nearest},
+        )
+
+
 def check_size(device: MemoryDevice) -> None:
     """Not checked by libvirt: QEMU refuses a size that is no multiple of the block, at start or attach."""
     unit = max(device.block, SIZE_ALIGNMENT)
-    if device.size <= 0 or device.size % unit:
+    if device.size == 0:
+        raise VirtmemError(
+            "invalid_size",
+            f"size: a device must have more than 0; the smallest here has {format_size(unit)}.",
+            hint="Say requested=0 to take all memory back, or state=absent to remove the device.",
+            details={"size": 0, "nearest": unit},
+        )
+    if device.size % unit:
         raise _not_multiple("size", device.size, unit, lowest=unit)
 
 
@@ -213,6 +241,7 @@ def not_prepared(definition: Definition, what: str) -> VirtmemError:
         "not_hotpluggable",
         f"{definition.name} {what}, so no memory device can be added.",
         hint="Give the domain <maxMemory> and a <numa> cell in its stored definition, and restart it.",
+        details={"maximum": definition.maximum, "nodes": [cell.id for cell in definition.cells]},
     )
 
 
@@ -248,16 +277,20 @@ def check_room(definition: Definition, extra: int, step: int) -> None:
     )
 
 
-def check_slot(definition: Definition, model: str, versions: Versions) -> None:
-    """virDomainDefPostParseMemory and qemuDomainDefValidateMemoryHotplug: a slot for each device that takes one."""
-    if not takes_slot(model, versions):
-        return
+def check_slot(definition: Definition, model: str, scope: Scope, versions: Versions) -> None:
+    """virDomainDefPostParseMemory and qemuDomainDefValidateMemoryHotplug: a slot for each device that takes one.
+
+    Before 10.0 qemuDomainAttachMemoryConfig counted every device where the slots are just used up (NEWS 10.0.0).
+    """
     used = sum(takes_slot(device.model, versions) for device in definition.devices)
-    if used >= definition.slots:
+    full = takes_slot(model, versions) and used >= definition.slots
+    if scope == "config" and counts_all_slots(versions) and len(definition.devices) == definition.slots:
+        full, used = True, definition.slots
+    if full:
         raise VirtmemError(
             "exceeds_max_memory",
             f"{definition.name} has {definition.slots} memory slots, and {used} devices take them all.",
-            hint="Raise the slots of <maxMemory> in the stored definition (libvirt 9.5 and later needs none for this).",
+            hint="Raise the slots of <maxMemory> in the stored definition (libvirt 10.0 and later needs none for this).",
             details={"slots": definition.slots, "used": used},
         )
 
@@ -269,17 +302,18 @@ def check_port(definition: Definition) -> None:
             "not_hotpluggable",
             f"{definition.name} has no free PCIe port, so no device can be plugged into the running guest.",
             hint="Add <controller type='pci' model='pcie-root-port'/> to the stored definition and restart the guest.",
+            details={"free_pcie_ports": 0},
         )
 
 
 def check_pci_address(definition: Definition, pci_address: str) -> None:
-    for device in definition.devices:
-        if device.pci_address == pci_address:
-            raise VirtmemError(
-                "unsupported",
-                f"pci_address: {pci_address} is taken by the device {device.alias or device.model}.",
-                details={"pci_address": pci_address},
-            )
+    if pci_address in definition.pci_addresses:
+        raise VirtmemError(
+            "unsupported",
+            f"pci_address: {pci_address} is taken by another device of {definition.name}.",
+            hint="Leave the option out, and libvirt chooses a free address.",
+            details={"pci_address": pci_address, "taken": sorted(definition.pci_addresses)},
+        )
 
 
 def check_guest_memory(shrink: int, reserve: int, statistics: GuestStatistics, device: MemoryDevice) -> None:
@@ -334,7 +368,7 @@ def normal_guest_address(text: str) -> int:
         address = int(text.strip(), 0)
     except ValueError:
         address = -1
-    if not 0 <= address < 2**64:
+    if not 0 < address < 2**64:
         raise VirtmemError(
             "unsupported",
             f"guest_address: {text!r} is not an address.",

@@ -41,7 +41,16 @@ class Work(t.Protocol):
 WorkFactory = t.Callable[[t.Mapping[str, t.Any], Hypervisor, bool, Clock], Work]
 
 
-def require_libraries(module: AnsibleModule) -> None:
+def _without_empty(module: AnsibleModule) -> dict[str, t.Any]:
+    """The options; an empty text counts as left out, because that is what a survey sends for a blank field."""
+    return {
+        name: module.argument_spec[name].get("default") if value == "" else value
+        for name, value in module.params.items()
+        if name in module.argument_spec
+    }
+
+
+def require_libraries(module: AnsibleModule, result: Facts) -> None:
     """Fail with error_code=missing_library, naming the interpreter and the package, unless all is there."""
     for library, problem in (("libvirt", _hypervisor.LIBVIRT_IMPORT_ERROR), ("lxml", _xml.LXML_IMPORT_ERROR)):
         if problem:
@@ -53,7 +62,7 @@ def require_libraries(module: AnsibleModule) -> None:
                 details={"library": library, "package": package, "interpreter": sys.executable},
                 hint=f"Install {package} on the target, or point ansible_python_interpreter (now {sys.executable}) at a"
                 " Python that has it, such as /usr/bin/python3.",
-                changed=False,
+                **result,
             )
 
 
@@ -61,10 +70,12 @@ def run_task(
     module: AnsibleModule, factory: WorkFactory, empty: Facts, read_only: bool = False, connect: Connect | None = None
 ) -> None:
     """Run one task and leave the module. `empty` are the result's keys as they are before anything is known."""
-    require_libraries(module)
     start = time.monotonic()
-    params = module.params
+    params = _without_empty(module)
     result: Facts = dict(empty)
+    if "domain" in params:
+        result["domain"] = {"name": params["domain"], "uuid": None, "state": None}
+    require_libraries(module, {**result, "duration": 0.0})
     try:
         hypervisor = (connect or _hypervisor.connect)(
             params["uri"], read_only or module.check_mode, params["auth_user"], params["auth_password"]

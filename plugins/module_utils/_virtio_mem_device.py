@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import typing as t
+from dataclasses import replace
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils import _rules, _xml
 from ansible_collections.virtmem.libvirt.plugins.module_utils._apply import Applier, WaitOptions
@@ -24,6 +25,7 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
 from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import SIZE_OPTIONS, Desired, Plan, plan_device
 from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Domain, Hypervisor
 from ansible_collections.virtmem.libvirt.plugins.module_utils._result import device_facts
+from ansible_collections.virtmem.libvirt.plugins.module_utils._sets import parse_set
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import about, parse_size
 from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import Clock, fresh_statistics
 
@@ -66,17 +68,20 @@ class VirtioMemDevice:
         report.found(state)
         scopes = _rules.resolve_scopes(params["scope"], state)
         texts, observed = read(domain, state)
-        plan = plan_device(desired, observed, scopes, self._hypervisor.versions(), self._hypervisor.thp_size())
+        hypervisor = self._hypervisor
+        plan = plan_device(desired, observed, scopes, hypervisor.versions(), hypervisor.thp_size(), params["wait"])
         report.planned(plan, desired)
         if plan.stays and params["scope"] == "live":
             raise _cannot_unplug(plan)
         self._guard_guest(plan, domain, observed, reserve)
         self._guard_host(plan, observed)
+        if state.saved and plan.writes:
+            report.warn(f"{state.name} has a saved state: its next start goes on from there, as it was saved.")
         if self._check_mode:
             report.predicted(plan, params["wait"])
         else:
             self._apply(plan, desired, domain, texts)
-            self._look_for_offline(plan, domain, observed)
+        self._look_for_offline(plan, domain, observed)
 
     # ------------------------------------------------------------------------------------------------------- guards
 
@@ -89,7 +94,9 @@ class VirtioMemDevice:
         if not definition.balloon:
             self._report.warn(_UNCHECKED.format("the domain has no memory balloon to ask"))
             return
-        statistics = fresh_statistics(domain, definition.stats_period, not self._check_mode, self._clock)
+        # A paused guest says nothing new.
+        may_ask = not self._check_mode and observed.domain.state == "running"
+        statistics = fresh_statistics(domain, definition.stats_period, may_ask, self._clock)
         if statistics.usable is None:
             self._report.warn(_UNCHECKED.format("the guest reports no statistics"))
         elif not statistics.fresh:
@@ -102,8 +109,8 @@ class VirtioMemDevice:
         if growth <= 0 or after is None or not self._params["check_host_memory"]:
             return
         page_size, nodes = _rules.host_backing(t.cast(Definition, observed.live), after)
-        host = self._hypervisor.host_memory(page_size, _xml.parse_set(nodes) if nodes else None)
-        _rules.check_host_memory(growth, host, plan.before["live"] or after)
+        host = self._hypervisor.host_memory(page_size, parse_set(nodes) if nodes else None)
+        _rules.check_host_memory(growth, host, plan.before["live"] or replace(after, current=0))
 
     def _look_for_offline(self, plan: Plan, domain: Domain, observed: Observed) -> None:
         """Plugged is not usable: a guest without a policy leaves it offline (Debian 12), and nothing reports an error.
@@ -114,7 +121,8 @@ class VirtioMemDevice:
         if plan.writes or definition is None or not plan.before.get("live") or not definition.stats_period:
             return
         offline = offline_memory(domain.statistics(), definition)
-        self.result["device"]["offline_in_guest"] = offline
+        for facts in (self.result["device"], self.result["after"]["live"]):
+            facts["offline_in_guest"] = offline
         if offline:
             self._report.warn(
                 f"The guest has plugged its memory, but left about {about(offline)} of it offline, and can't use it."
@@ -145,6 +153,7 @@ class VirtioMemDevice:
                 continue
             lost = [name for name in desired.stated() if name != "requested" and got[name] != asked[name]]
             if lost:
+                self.result["converged"] = False
                 raise VirtmemError(
                     "unsupported",
                     f"libvirt took the device into the {scope} definition, but dropped {', '.join(lost)}.",
@@ -159,6 +168,7 @@ def _cannot_unplug(plan: Plan) -> VirtmemError:
         f"The device can't be unplugged from the running guest: {plan.stays}.",
         hint="Say requested=0 to take all its memory back, or scope=auto to take it out of the stored definition, too:"
         " it then leaves at the next power-off.",
+        details={"reason": plan.stays},
     )
 
 

@@ -23,8 +23,10 @@ _LAST_POLL: t.Final = 1.0
 
 # The guest's balloon driver answers within a second or two of a new period; a guest without one never does.
 _STATISTICS_PERIOD: t.Final = 1
-_STATISTICS_TIMEOUT: t.Final = 5.0
+_STATISTICS_TIMEOUT: t.Final = 6.0
 _STATISTICS_POLL: t.Final = 0.25
+# How much later than its period a report may come, in seconds: last_update counts whole ones.
+_STATISTICS_SLACK: t.Final = 2
 # Statistics that come by themselves at least this often, in seconds, are fresh enough to decide on.
 _FRESH_PERIOD: t.Final = 5
 
@@ -35,6 +37,9 @@ class Clock(t.Protocol):
     def monotonic(self) -> float: ...
 
     def sleep(self, seconds: float) -> None: ...
+
+    def time(self) -> float:
+        """Unix time in seconds."""
 
 
 SYSTEM_CLOCK: t.Final[Clock] = t.cast(Clock, time)
@@ -61,21 +66,29 @@ def fresh_statistics(domain: Domain, period: int, may_write: bool, clock: Clock)
     """The guest's statistics, made fresh if they are old: with a short stats period, put back afterwards.
 
     `period` is the domain's own stats period in seconds, 0 for none. A report counts as new when its time changes:
-    the host's clock and ours need not agree. The result's `fresh` is False where the guest did not answer within
-    seconds, or where nothing may be written (check mode).
+    the host's clock and ours need not agree, but where they do, a report of just now is believed. The result's `fresh`
+    is False where the guest did not answer within seconds, or was not to be asked (`may_write`).
     """
     statistics = domain.statistics()
-    if 0 < period <= _FRESH_PERIOD and statistics.last_update:
+    by_itself = 0 < period <= _FRESH_PERIOD
+    if by_itself and abs(clock.time() - statistics.last_update) <= period + _STATISTICS_SLACK:
         return replace(statistics, fresh=True)
     if not may_write:
         return statistics
-    old = statistics.last_update
-    deadline = clock.monotonic() + _STATISTICS_TIMEOUT
+    if by_itself:
+        return _next_report(domain, statistics, clock)
     domain.set_stats_period(_STATISTICS_PERIOD)
     try:
-        while statistics.last_update == old and clock.monotonic() < deadline:
-            clock.sleep(_STATISTICS_POLL)
-            statistics = domain.statistics()
+        return _next_report(domain, statistics, clock)
     finally:
         domain.set_stats_period(period)
-    return replace(statistics, fresh=statistics.last_update != old)
+
+
+def _next_report(domain: Domain, last: GuestStatistics, clock: Clock) -> GuestStatistics:
+    """The first report after `last`, if it comes within a few seconds."""
+    statistics = last
+    deadline = clock.monotonic() + _STATISTICS_TIMEOUT
+    while statistics.last_update == last.last_update and clock.monotonic() < deadline:
+        clock.sleep(_STATISTICS_POLL)
+        statistics = domain.statistics()
+    return replace(statistics, fresh=statistics.last_update != last.last_update)

@@ -22,6 +22,7 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     MemoryDevice,
     NumaCell,
 )
+from ansible_collections.virtmem.libvirt.plugins.module_utils._sets import parse_set
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import kib, unit_factor
 
 try:
@@ -92,6 +93,10 @@ def _definition(root: Element) -> Definition:
         stats_period=int(root.xpath("string(devices/memballoon/stats/@period)") or 0),
         free_pcie_ports=_free_pcie_ports(root),
         blockers=_blockers(root),
+        shared_cells=frozenset(
+            int(cell.get("id", "0")) for cell in root.iterfind("cpu/numa/cell[@memAccess='shared']")
+        ),
+        pci_addresses=frozenset(filter(None, map(_pci_text, root.iterfind("devices/*/address")))),
     )
 
 
@@ -186,20 +191,10 @@ def _bound_nodes(tune: Element | None) -> str | None:
     return nodeset
 
 
-def parse_set(text: str) -> list[int]:
-    """Members of a libvirt set such as C(0-3,^2,8) (virBitmapParse), in order. Raises ValueError."""
-    members: set[int] = set()
-    for part in text.replace(" ", "").split(","):
-        first, _dash, last = part.lstrip("^").partition("-")
-        numbers = range(int(first), int(last or first) + 1)
-        members = members - set(numbers) if part.startswith("^") else members | set(numbers)
-    return sorted(members)
-
-
 def _is_anonymous(root: Element) -> bool:
     return not root.xpath(
         "memoryBacking/hugepages | memoryBacking/source[@type='file' or @type='memfd']"
-        " | memoryBacking/access[@mode='shared'] | cpu/numa/cell[@memAccess='shared']"
+        " | memoryBacking/access[@mode='shared']"
     )
 
 
@@ -213,7 +208,8 @@ def _free_pcie_ports(root: Element) -> int | None:
         return None
     if any(controller.get("model") in _SLOT_MODELS for controller in models.values()):
         return None
-    taken = {int(address.get("bus", "0"), 0) for address in root.iterfind("devices//address[@type='pci']")}
+    # Only a device's own address: a <source> has one on the host.
+    taken = {int(address.get("bus", "0"), 0) for address in root.iterfind("devices/*/address[@type='pci']")}
     return sum(
         controller.get("model") in _PORT_MODELS
         and controller.find("target[@hotplug='off']") is None
@@ -306,11 +302,15 @@ def _set_text(parent: Element, tag: str, value: str | int | None) -> None:
     (etree.SubElement(parent, tag) if child is None else child).text = str(value)
 
 
-def _set_flag(element: Element, name: str, value: bool | None) -> None:
+def _set_attribute(element: Element, name: str, value: str | None) -> None:
     if value is not None:
-        element.set(name, "yes" if value else "no")
+        element.set(name, value)
     elif name in element.attrib:
         del element.attrib[name]
+
+
+def _set_flag(element: Element, name: str, value: bool | None) -> None:
+    _set_attribute(element, name, None if value is None else "yes" if value else "no")
 
 
 def _build(device: MemoryDevice) -> Element:
@@ -324,8 +324,7 @@ def _build(device: MemoryDevice) -> Element:
 
 def _edit(memory: Element, device: MemoryDevice) -> None:
     """Make the element say what `device` says, and leave in place whatever the model does not know."""
-    if device.access is not None:
-        memory.set("access", device.access)
+    _set_attribute(memory, "access", device.access)
     _set_flag(memory, "discard", device.discard)
     _edit_source(memory, device)
     target = memory.find("target")
@@ -338,10 +337,11 @@ def _edit(memory: Element, device: MemoryDevice) -> None:
     base = target.find("address")
     if device.guest_address is not None:
         (etree.SubElement(target, "address") if base is None else base).set("base", hex(device.guest_address))
+    elif base is not None:
+        target.remove(base)
     if device.alias is not None and memory.find("alias") is None:
         etree.SubElement(memory, "alias", name=device.alias)
-    if device.pci_address is not None:
-        _edit_pci(memory, device.pci_address)
+    _edit_pci(memory, device.pci_address)
 
 
 def _edit_source(memory: Element, device: MemoryDevice) -> None:
@@ -354,10 +354,13 @@ def _edit_source(memory: Element, device: MemoryDevice) -> None:
         _set_text(source, "nodemask", device.node_mask)
 
 
-def _edit_pci(memory: Element, pci_address: str) -> None:
-    if _pci_text(memory.find("address")) == pci_address:
-        return
+def _edit_pci(memory: Element, pci_address: str | None) -> None:
     address = memory.find("address")
+    if _pci_text(address) == pci_address:  # the same, or of another kind (ccw) that the model does not know
+        return
+    if pci_address is None:
+        memory.remove(address)
+        return
     if address is None:
         address = etree.SubElement(memory, "address")
     domain, bus, rest = pci_address.split(":")

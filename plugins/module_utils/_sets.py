@@ -1,0 +1,44 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: may change in any release.
+
+"""Sets of small numbers as libvirt writes them: 0-3,^2,8 (virBitmapParse, virBitmapFormat). Pure."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+# More nodes or CPUs than any host has; a bound, so that a slip of the pen can't ask for a set of millions.
+_LARGEST: t.Final = 16383
+_PART: t.Final = re.compile(r"(\^)?(\d+)(?:-(\d+))?", re.ASCII)
+
+
+def parse_set(text: str) -> list[int]:
+    """The members, in order. Raises ValueError for what is no set, or is an empty one."""
+    members: set[int] = set()
+    for part in re.sub(r"\s+", "", text).split(","):
+        match = _PART.fullmatch(part)
+        if not match:
+            raise ValueError(text)
+        first, last = int(match[2]), int(match[3] or match[2])
+        if not first <= last <= _LARGEST:
+            raise ValueError(text)
+        numbers = set(range(first, last + 1))
+        members = members - numbers if match[1] else members | numbers
+    if not members:
+        raise ValueError(text)
+    return sorted(members)
+
+
+def format_set(members: t.Iterable[int]) -> str:
+    """The same as text: two and more in a row as a range."""
+    ranges: list[list[int]] = []
+    for member in sorted(members):
+        if ranges and member == ranges[-1][1] + 1:
+            ranges[-1][1] = member
+        else:
+            ranges.append([member, member])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
