@@ -52,7 +52,12 @@ def ansible_settings(session: nox.Session) -> dict[str, str]:
     home.mkdir(parents=True, exist_ok=True)
     empty = home / "ansible.cfg"
     empty.touch()
-    return {"ANSIBLE_HOME": str(home / ".ansible"), "ANSIBLE_CONFIG": str(empty), "ANSIBLE_NOCOWS": "1"}
+    return {
+        "ANSIBLE_HOME": str(home / ".ansible"),
+        "ANSIBLE_REMOTE_TMP": str(home / ".ansible/tmp"),
+        "ANSIBLE_CONFIG": str(empty),
+        "ANSIBLE_NOCOWS": "1",
+    }
 
 
 @nox.session
