@@ -81,6 +81,9 @@ class FakeClock:
     def monotonic(self) -> float:
         return self.now
 
+    def time(self) -> float:
+        return self.now
+
     def sleep(self, seconds: float) -> None:
         self.sleeps.append(seconds)
         self.advance(seconds)
@@ -648,6 +651,12 @@ class FakeDomain:
                 f"Attaching memory device with size '{size // 1024}' would exceed domain's maxMemory config size '{kib}'",
             )
         count = len(root.findall("devices/memory"))
+        if (
+            scope == "config"
+            and self.hypervisor.versions_are.libvirt < (10, 0, 0)
+            and count == int(maximum.get("slots", "0"))
+        ):
+            refuse(scope, 67, "no free memory device slot available")
         if self.hypervisor.versions_are.libvirt < (9, 5, 0) and count >= int(maximum.get("slots", "0")):
             refuse(scope, 67, f"memory device count '{count + 1}' exceeds slots count '{maximum.get('slots')}'")
 

@@ -89,7 +89,6 @@ def test_guest_that_follows_part_of_the_way(row, policy):
         size if size is None else size // GIB for size in (stage.domain.requested(), stage.domain.requested("config"))
     ]
     assert tuple(got) == requested[POLICIES.index(policy)]
-    assert stage.applier.outcome.short
     assert len(stage.applier.outcome.warnings) == (policy in ("warn", "settle"))
     if policy == "rollback":
         assert stage.as_before
@@ -107,7 +106,6 @@ def test_guest_that_follows(desired, policy):
     stage = Stage(desired, *devices, on_partial=policy).run()
     assert stage.error is None
     assert stage.applier.outcome.warnings == []
-    assert not stage.applier.outcome.short
     assert list(stage.applier.outcome.done) == list(stage.plan.writes)
 
 
@@ -119,11 +117,32 @@ def test_settle_rounds_to_what_was_reached_and_keeps_geometry():
     assert stage.domain.requested() == stage.domain.requested("config") == current
 
 
-def test_settle_where_all_was_asked_before_and_nothing_is_written():
-    stage = Stage(Desired(), device(), guest=Guest(highest=GIB), settled=False, on_partial="settle").run()
+@pytest.mark.parametrize("scopes", [["live"], ["live", "config"]], ids=["live", "both"])
+def test_settle_where_all_was_asked_before_and_nothing_is_written(scopes):
+    stage = Stage(
+        Desired(), device(), guest=Guest(highest=GIB), settled=False, scopes=scopes, on_partial="settle"
+    ).run()
     assert stage.error is None
-    assert stage.done == [("resize", "live")]
+    assert stage.done == [("resize", scope) for scope in scopes]
     assert stage.domain.requested() == GIB
+    assert stage.domain.requested("config") == (GIB if "config" in scopes else 2 * GIB)
+
+
+def test_somebody_else_asks_for_something_else_while_we_wait():
+    stage = Stage(GROW, device(), guest=Guest(rate=64 * MIB))
+
+    def meddle(domain, called, scope):
+        if (called, scope) == ("xml", "live"):
+            domain.edit(
+                "live", lambda root: root.find("devices/memory/target/requested").__setattr__("text", "1048576")
+            )
+
+    stage.hypervisor.before_call = meddle
+    stage.run()
+    assert stage.code == "domain_busy"
+    assert stage.error.details["requested"] == GIB
+    assert "1 GiB" in stage.error.message
+    assert stage.done == [("resize", "live"), ("resize", "config")]
 
 
 def test_shortfall_has_the_numbers():
@@ -267,6 +286,7 @@ def test_rollback_of_an_attach_that_cannot_be_unplugged():
     assert stage.code == "partial"
     assert (stage.domain.requested(), stage.domain.current(), stage.domain.requested("config")) == (0, 0, None)
     assert stage.applier.outcome.stays
+    assert "stays, empty, until" in stage.error.message
 
 
 def test_rollback_of_an_attach_that_the_guest_does_not_give_back():

@@ -113,7 +113,9 @@ def loops():
 
 @pytest.fixture
 def connection():
-    return Scripted(domainEventRegisterAny=lambda _domain, number, _callback, _data: 100 + number)
+    return Scripted(
+        getURI="qemu:///system", domainEventRegisterAny=lambda _domain, number, _callback, _data: 100 + number
+    )
 
 
 @pytest.fixture
@@ -136,6 +138,12 @@ def domain_of(hypervisor, connection, **script):
     domain = Scripted(name="web1", connect=connection, **script)
     connection.script["lookupByName"] = domain
     return hypervisor.domain("web1"), domain
+
+
+def seen_from(hypervisor, connection, uri):
+    """The same connection, as if libvirt had said that it leads there."""
+    connection.script["getURI"] = uri
+    return _hypervisor.LibvirtHypervisor("alias", connection, hypervisor._loop)
 
 
 # -------------------------------------------------------------------------------------------------------------- opening
@@ -214,6 +222,14 @@ def test_open_raises_something_else(libvirt):
             thread.join(1)
 
 
+def test_uri_that_is_none(libvirt):
+    libvirt.error = ValueError("embedded null character")
+    with pytest.raises(VirtmemError) as caught:
+        _hypervisor.connect("qemu\0", False)
+    assert caught.value.code == "connection_failed"
+    assert loops() == []
+
+
 def test_driver_without_a_link(libvirt, connection):
     connection.script["setKeepAlive"] = LibvirtError("not supported", 3)
     hypervisor = _hypervisor.connect("test:///default", False)
@@ -264,12 +280,27 @@ def test_no_such_domain(hypervisor, connection, names, hint):
     assert hint in error.hint
 
 
-@pytest.mark.xfail(strict=True, reason="_hypervisor._no_such_domain: a refused list hides that the domain is not there")
 def test_no_such_domain_and_no_list_either(hypervisor, connection):
     connection.script["lookupByName"] = LibvirtError("no domain", 42)
     connection.script["listAllDomains"] = LibvirtError("access denied", 88)
     with pytest.raises(VirtmemError) as caught:
         hypervisor.domain("web2")
+    assert caught.value.code == "domain_not_found"
+
+
+def test_domain_that_is_called_like_a_uuid(hypervisor, connection):
+    connection.script["lookupByUUIDString"] = LibvirtError("no domain", 42)
+    connection.script["lookupByName"] = Scripted(name=UUID)
+    assert hypervisor.domain(UUID).name == UUID
+    assert hypervisor.domain(UUID.replace("-", "")).name == UUID
+    assert len(connection.named("lookupByUUIDString")) == 2
+
+
+def test_name_that_no_domain_can_have(hypervisor, connection):
+    connection.script["lookupByName"] = ValueError("embedded null character")
+    connection.script["listAllDomains"] = []
+    with pytest.raises(VirtmemError) as caught:
+        hypervisor.domain("web\0")
     assert caught.value.code == "domain_not_found"
 
 
@@ -292,6 +323,20 @@ def test_domains_in_one_call(hypervisor, connection):
 def test_state(hypervisor, connection, number, word):
     domain, _vir = domain_of(hypervisor, connection, state=[number, 0], UUIDString=UUID, isActive=1, isPersistent=0)
     assert domain.state() == DomainState("web1", UUID, word, True, False)
+
+
+@pytest.mark.parametrize(("active", "image", "saved"), [(0, 1, True), (0, 0, False), (1, 1, False)])
+def test_saved_state(hypervisor, connection, active, image, saved):
+    domain, _vir = domain_of(
+        hypervisor,
+        connection,
+        state=[5, 0],
+        UUIDString=UUID,
+        isActive=active,
+        isPersistent=1,
+        hasManagedSaveImage=image,
+    )
+    assert domain.state().saved is saved
 
 
 @pytest.mark.parametrize(
@@ -404,10 +449,15 @@ def kernel(monkeypatch):
     ],
 )
 def test_host_memory(hypervisor, connection, kernel, uri, statistics, available):
-    hypervisor.uri = uri
+    hypervisor = seen_from(hypervisor, connection, uri)
     connection.script["getMemoryStats"] = statistics
     assert hypervisor.host_memory(None, None).available == available
     assert connection.named("getMemoryStats") == [(-1,)]
+
+
+def test_ordinary_pages_are_no_huge_pages(hypervisor, connection, kernel):
+    connection.script["getMemoryStats"] = {"available": 7168}
+    assert hypervisor.host_memory(4096, None).available == 7 * MIB
 
 
 def test_host_memory_where_the_kernel_does_not_say(hypervisor, connection, kernel):
@@ -418,7 +468,7 @@ def test_host_memory_where_the_kernel_does_not_say(hypervisor, connection, kerne
 
 @pytest.mark.parametrize(("uri", "available"), [("qemu:///system", 10 * MIB), ("qemu+ssh://host/system", 4 * MIB)])
 def test_node_memory(hypervisor, connection, kernel, uri, available):
-    hypervisor.uri = uri
+    hypervisor = seen_from(hypervisor, connection, uri)
     connection.script["getMemoryStats"] = {"free": 2048}
     found = hypervisor.host_memory(None, [0, 2])
     assert found.available == available
@@ -444,7 +494,7 @@ def test_huge_pages(hypervisor, connection, kernel, page_size, nodes, asked, ava
 
 def test_default_huge_pages_of_a_remote_host(hypervisor, connection, kernel):
     kernel["default_huge_page_size"] = 1024 * MIB
-    hypervisor.uri = "qemu+ssh://host/system"
+    hypervisor = seen_from(hypervisor, connection, "qemu+ssh://host/system")
     connection.script["getFreePages"] = lambda pages, cell, _count: {cell: {pages[0]: 1}}
     assert hypervisor.host_memory(0, None).available == 2 * MIB
 
@@ -453,8 +503,8 @@ def test_default_huge_pages_of_a_remote_host(hypervisor, connection, kernel):
     ("uri", "size"),
     [("qemu:///system", 2 * MIB), ("qemu:///session?mode=direct", 2 * MIB), ("qemu+tls://h/system", None)],
 )
-def test_thp_size(hypervisor, kernel, uri, size):
-    hypervisor.uri = uri
+def test_thp_size(hypervisor, connection, kernel, uri, size):
+    hypervisor = seen_from(hypervisor, connection, uri)
     assert hypervisor.thp_size() == size
 
 

@@ -54,6 +54,7 @@ def definition(*devices, cells=1, current=None, **changes):
             cells=tuple(NumaCell(number, 2 * GIB) for number in range(cells)),
             devices=devices,
             free_pcie_ports=4,
+            pci_addresses=frozenset(device.pci_address for device in devices if device.pci_address),
         ),
         **changes,
     )
@@ -317,7 +318,7 @@ def test_select(desired, alias):
 @pytest.mark.parametrize("present", [True, False])
 @pytest.mark.parametrize(
     ("desired", "second", "hint"),
-    [(Desired(), SECOND, "alias or node"), (Desired(node=0), replace(SECOND, node=0, alias=None), "alias.")],
+    [(Desired(), SECOND, "alias or node"), (Desired(node=0), replace(SECOND, node=0, alias=None), "give them one")],
 )
 def test_ambiguous(desired, second, hint, present):
     with pytest.raises(VirtmemError) as caught:
@@ -325,7 +326,7 @@ def test_ambiguous(desired, second, hint, present):
     error = caught.value
     assert error.code == "device_ambiguous"
     assert "ua-a (8 GiB on node 0)" in error.message
-    assert second.alias or second.pci_address in error.message
+    assert (second.alias or second.pci_address) in error.message
     assert hint in error.hint
     assert [device["node"] for device in error.details["devices"]] == [0, second.node]
 
@@ -449,6 +450,32 @@ def test_device_not_found_lists_what_there_is():
         plan(Desired(alias="ua-x"), **BOTH)
     assert "called ua-x" in caught.value.message
     assert "ua-a" in caught.value.message
+
+
+@pytest.mark.parametrize(("current", "detaches"), [(2 * GIB, False), (0, True)])
+def test_absent_without_waiting(current, detaches):
+    """Nothing can be unplugged before the guest has given it back."""
+    live = definition(replace(LIVE, current=current))
+    made = plan_device(
+        Desired(present=False), observed(live, definition(CONFIG)), ["live", "config"], NEW, 2 * MIB, wait=False
+    )
+    assert (("detach", "live", 0) in steps(made)) is detaches
+    assert ("detach", "config", 2 * GIB) in steps(made)
+    assert (made.after["live"] is None) is detaches
+    assert bool(made.pending) is not detaches
+
+
+def test_new_device_of_a_stated_block_of_nothing():
+    with pytest.raises(VirtmemError) as caught:
+        plan(Desired(size=GIB, block=0), **NONE)
+    assert caught.value.code == "block_invalid"
+
+
+@pytest.mark.parametrize("page_size", [0, 2048, 3 * MIB])
+def test_page_size(page_size):
+    with pytest.raises(VirtmemError) as caught:
+        plan(Desired(size=6 * GIB, page_size=page_size), **NONE)
+    assert "page_size" in caught.value.message
 
 
 def test_slots_of_old_libvirt():
