@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import typing as t
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lxml import etree
 
@@ -387,7 +387,7 @@ class FakeDomain:
             self._make_live(root, memory)
             if settled and memory.get("model") == _VIRTIO_MEM:
                 requested = size_of(memory.find("target/requested"))
-                write_kib(memory.find("target/current"), self.guest.next(0, requested, 1))
+                write_kib(memory.find("target/current"), replace(self.guest, rate=None).next(0, requested, 1))
         self._sum_up(root)
         self.live = text_of(root)
         if not self.persistent:
