@@ -367,6 +367,12 @@ def test_twin_without_a_user_alias_gets_one_in_the_config():
     assert made.steps[0].device.alias == "ua-virtiomem0"
 
 
+def test_twin_that_is_called_by_libvirts_alias_gets_a_user_alias_in_the_config():
+    live = definition(replace(LIVE, alias="virtiomem0"))
+    made = plan(Desired(alias="virtiomem0"), live=live, config=definition())
+    assert made.steps[0].device.alias == "ua-virtiomem0"
+
+
 @pytest.mark.parametrize(
     ("arch", "thp", "page_size", "block"),
     [

@@ -687,6 +687,16 @@ def test_host_is_asked_for_what_backs_the_device(play, hypervisor, backing, sour
     assert hypervisor.asked_host == [asked]
 
 
+@pytest.mark.parametrize(("devices", "nearest"), [([], 98 * MIB), ([device()], 2 * GIB + 98 * MIB)], ids=["new", "old"])
+def test_host_memory_offers_what_it_has(play, hypervisor, devices, nearest):
+    hypervisor.host = 99 * MIB
+    hypervisor.add(*devices).start()
+    left = play(size="16GiB", requested="4GiB")
+    assert left["error_code"] == "host_lacks_memory"
+    assert left["details"]["nearest"] == nearest
+    assert not play(size="16GiB", requested=f"{nearest}B").failed
+
+
 def test_offline_memory_is_told(play, hypervisor):
     running_domain(hypervisor, guest=Guest(counted=1900 * MIB), balloon=STATS)
     hypervisor.clock.advance(1)
