@@ -37,6 +37,7 @@ if {"demo", "lab", "test"} & set(sys.argv):
 
 def install(session: nox.Session, name: str) -> None:
     """Install requirements/NAME.txt, unless this very text is what the session's venv was made from."""
+    tree.claim(session.name)
     folder = tree.ROOT / "requirements"
     wanted = (folder / "ansible.txt").read_text() + (folder / f"{name}.txt").read_text()
     mark = Path(session.virtualenv.location) / "made-from"

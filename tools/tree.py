@@ -10,10 +10,12 @@ copy of its own, so that sessions may run side by side; unchanged files are not 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import IO
 
 ROOT = Path(__file__).resolve().parent.parent
 WORK = Path(os.environ.get("VIRTMEM_WORK") or ROOT / ".nox")
@@ -41,8 +43,26 @@ def belonging() -> list[str]:
     return sorted(name for name in names if (ROOT / name).is_file())
 
 
+_claims: dict[str, IO[str]] = {}
+
+
+def claim(session: str) -> None:
+    """Have the session's files for this process alone until it ends; two that shared them would break each other."""
+    if session in _claims:
+        return
+    locks = WORK / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    _claims[session] = (locks / session).open("w")
+    try:
+        fcntl.flock(_claims[session], fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"waiting: {session} is already running in this checkout", flush=True)
+        fcntl.flock(_claims[session], fcntl.LOCK_EX)
+
+
 def arrange(session: str) -> Path:
     """Bring the session's copy up to date and return the collection's folder in it."""
+    claim(session)
     tree = WORK / "trees" / session / PLACE
     names = belonging()
     for name in names:
