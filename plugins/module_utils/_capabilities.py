@@ -107,6 +107,7 @@ def require_virtio_mem(versions: Versions, arch: str) -> None:
         raise VirtmemError(
             "unsupported",
             f"QEMU has no virtio-mem for {arch} guests (it has it for {', '.join(sorted(_VIRTIO_MEM_BY_ARCH))}).",
+            hint="Use a guest of another architecture, or DIMMs.",
             details={"arch": arch},
         )
     require(feature, versions)

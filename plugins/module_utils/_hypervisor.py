@@ -91,7 +91,7 @@ def _bounded(work: t.Callable[[], VirConnect], timeout: float) -> VirConnect:
     def run() -> None:
         try:
             outcome["result"] = work()
-        except (libvirt.libvirtError, ValueError) as exc:  # ValueError: a NUL in the text
+        except BaseException as exc:  # noqa: BLE001 - raised again in the caller's thread
             outcome["error"] = exc
 
     thread = threading.Thread(target=run, name="libvirt-open", daemon=True)
@@ -114,7 +114,7 @@ def connect(
     try:
         with _call("open"):
             connection = _bounded(lambda: _open(uri, read_only, user, password), timeout)
-    except ValueError:
+    except ValueError:  # a NUL in the text
         loop.stop()
         raise VirtmemError("connection_failed", f"{uri!r} is no libvirt URI.", details={"uri": uri}) from None
     except TimeoutError:
@@ -125,7 +125,7 @@ def connect(
             hint="Check the option uri and the network between.",
             details={"uri": uri, "timeout": timeout},
         ) from None
-    except VirtmemError:
+    except BaseException:
         loop.stop()
         raise
     return LibvirtHypervisor(uri, connection, loop)
@@ -244,7 +244,10 @@ class LibvirtHypervisor:
         return _host_files.thp_size() if self._is_local else None
 
     def close(self) -> None:
-        with suppress(libvirt.libvirtError):  # it was broken already, and nothing is owed to it
+        # Where the link was broken already, nothing is owed to it. The close callback holds a reference.
+        with suppress(libvirt.libvirtError):
+            self._connection.unregisterCloseCallback()
+        with suppress(libvirt.libvirtError):
             self._connection.close()
         self._loop.stop()
 

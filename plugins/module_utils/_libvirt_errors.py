@@ -44,6 +44,9 @@ _PERMISSIONS: t.Final[t.Mapping[str, str]] = {
 }
 
 
+_READ_AGAIN: t.Final = "Somebody else changed the domain at the same time; run the task again."
+
+
 @dataclass(frozen=True)
 class _Meaning:
     """Where `pattern` is in libvirt's text, the error is `code`; `sentence` says so, with what the pattern caught."""
@@ -62,7 +65,7 @@ _MEANINGS: t.Final = (
         "Run the task again when the other job (a migration, a backup, an unplug) is over.",
     ),
     _Meaning(
-        r"cannot be unplugged|unplugged-inaccessible",
+        r"cannot be unplugged|unplugged while 'unplugged-inaccessible'",
         "unplug_unsupported",
         "QEMU can't unplug this device.",
         "It needs QEMU 8.1 and a machine type of 8.1 or later.",
@@ -87,6 +90,54 @@ _MEANINGS: t.Final = (
         "Raise maxMemory in the stored definition, or make the device smaller.",
     ),
     _Meaning(r"cannot modify memory", "immutable", "A running guest's device can't change so."),
+    # What follows is checked before any call; only somebody else's change in between can bring it about.
+    _Meaning(
+        r"only '\d+' NUMA nodes|target NUMA node needs",
+        "node_not_found",
+        "The guest has no such NUMA node.",
+        _READ_AGAIN,
+    ),
+    _Meaning(
+        r"block size must be a power of two|block size too small",
+        "block_invalid",
+        "libvirt does not take this block size.",
+        "Leave the option block out, or give a larger power of two.",
+    ),
+    _Meaning(
+        r"integer multiple of block size|has to be multiples of|must be multiple of 0x",
+        "not_multiple_of_block",
+        "The size is not a whole number of blocks.",
+        _READ_AGAIN,
+    ),
+    _Meaning(
+        r"smaller than or equal to @size",
+        "exceeds_device_size",
+        "More is requested than the device is large.",
+        _READ_AGAIN,
+    ),
+    _Meaning(
+        r"empty memory slot",
+        "exceeds_max_memory",
+        "The domain has no free memory slot.",
+        "Raise the slots of <maxMemory>.",
+    ),
+    _Meaning(
+        r"no device found with alias|memory device was not found|memory device not present|memory ('.*' )?not found",
+        "device_not_found",
+        "The device is no longer there.",
+        _READ_AGAIN,
+    ),
+    _Meaning(
+        r"dynamic-memslots|does not support dynamicMemslots",
+        "unsupported",
+        "This QEMU or machine type has no dynamic_memslots.",
+        "Leave the option out.",
+    ),
+    _Meaning(
+        r"transient domains do not have|is not supported$|unsupported flags|failed to validate against schema",
+        "unsupported",
+        "This libvirt can't do that.",
+    ),
     _Meaning(
         r"NUMA node \d+ is unavailable|cellNum in virHostMemGetStats",
         "unsupported",
@@ -125,6 +176,8 @@ def translate(call: str, number: int, domain: int, text: str) -> VirtmemError:
     if number in (_ACCESS_DENIED, _AUTH_FAILED, _AUTH_UNAVAILABLE) or (
         number == _OPERATION_DENIED and "read only" in text
     ):
+        return _denied(call, details)
+    if call == "open" and "Permission denied" in text and "ssh" not in text:
         return _denied(call, details)
     if call == "open":
         return VirtmemError(

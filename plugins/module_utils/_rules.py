@@ -176,7 +176,11 @@ def check_requested(device: MemoryDevice) -> None:
             "exceeds_device_size",
             f"requested: {format_size(device.requested)} is more than the device's size of {format_size(device.size)}.",
             hint=f"Ask for at most {format_size(round_down(device.size, device.block))}, or give it a larger size.",
-            details={"requested": device.requested, "size": device.size, "nearest": device.size},
+            details={
+                "requested": device.requested,
+                "size": device.size,
+                "nearest": round_down(device.size, device.block),
+            },
         )
     if device.requested % max(device.block, 1):
         raise _not_multiple("requested", device.requested, device.block, highest=device.size)
@@ -253,6 +257,7 @@ def check_hotpluggable(definition: Definition) -> None:
         raise VirtmemError(
             "not_hotpluggable",
             f"{definition.name} can't have a virtio-mem device: {' and '.join(definition.blockers)}.",
+            hint="QEMU refuses the two together; take the one out of the domain to use the other.",
             details={"blockers": list(definition.blockers)},
         )
 

@@ -22,7 +22,9 @@ GIB: t.Final = 1024**3
 LARGEST: t.Final = 2**63 - 1
 
 _LETTERS: t.Final = "kmgtpe"
-_NUMBER_AND_UNIT: t.Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[a-z]*)", re.ASCII | re.IGNORECASE)
+_NUMBER_AND_UNIT: t.Final = re.compile(
+    r"(?P<number>\d{1,40}(?:\.\d{1,40})?)\s*(?P<unit>[a-z]*)", re.ASCII | re.IGNORECASE
+)
 
 
 def unit_factor(unit: str) -> int | None:

@@ -12,7 +12,7 @@ import sys
 import time
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleFallbackNotFound, AnsibleModule, missing_required_lib
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils import _hypervisor, _xml
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
@@ -44,10 +44,19 @@ WorkFactory = t.Callable[[t.Mapping[str, t.Any], Hypervisor, bool, Clock], Work]
 def _without_empty(module: AnsibleModule) -> dict[str, t.Any]:
     """The options; an empty text counts as left out, because that is what a survey sends for a blank field."""
     return {
-        name: module.argument_spec[name].get("default") if value == "" else value
+        name: _default(module.argument_spec[name]) if value == "" else value
         for name, value in module.params.items()
         if name in module.argument_spec
     }
+
+
+def _default(option: t.Mapping[str, t.Any]) -> t.Any:  # noqa: ANN401 - options are of any type
+    """What an option is if it is left out: its fallback's environment variable, or its default."""
+    try:
+        read, names = option["fallback"]
+        return read(*names)
+    except (KeyError, AnsibleFallbackNotFound):
+        return option.get("default")
 
 
 def require_libraries(module: AnsibleModule, result: Facts) -> None:

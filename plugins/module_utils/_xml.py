@@ -42,13 +42,17 @@ _SLOT_MODELS: t.Final = ("pci-bridge", "dmi-to-pci-bridge", "pcie-to-pci-bridge"
 
 def _parse(text: str) -> Element:
     # Domain XML comes from libvirt, but a hypervisor may be hostile: no entities, no network, lxml's own size limits.
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, strip_cdata=False
+    )
     try:
         root = etree.fromstring(text.encode("utf-8"), parser)
     except (etree.XMLSyntaxError, ValueError) as exc:
         raise VirtmemError(
             "libvirt_error", "libvirt's XML of the domain can't be read.", details={"reason": str(exc)}
         ) from None
+    if root.getroottree().docinfo.doctype:  # libvirt writes none; one can hold entities
+        raise VirtmemError("libvirt_error", "libvirt's XML of the domain has a document type, which is not expected.")
     if root.tag != "domain":
         raise VirtmemError(
             "libvirt_error", "libvirt's XML is not that of a domain.", details={"element": str(root.tag)}

@@ -79,7 +79,6 @@ def test_architectures(arch, versions, fits):
         assert caught.value.code == "unsupported"
 
 
-@pytest.mark.xfail(strict=True, reason="_capabilities.require_virtio_mem gives no hint for an architecture")
 def test_an_unknown_architecture_gets_a_hint():
     with pytest.raises(VirtmemError) as caught:
         _capabilities.require_virtio_mem(Versions(NEWEST, NEWEST), "ppc64le")

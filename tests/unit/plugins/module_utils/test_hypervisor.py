@@ -207,7 +207,6 @@ def test_open_hangs(libvirt):
     assert loops() == []
 
 
-@pytest.mark.xfail(strict=True, reason="_hypervisor._bounded: KeyError hides any error but libvirtError of the thread")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_open_raises_something_else(libvirt):
     libvirt.error = TypeError("the binding's own")
@@ -243,7 +242,6 @@ def test_close_of_a_broken_link(libvirt, connection):
     assert loops() == []
 
 
-@pytest.mark.xfail(strict=True, reason="_hypervisor.close: a registered close callback keeps a reference: not closed")
 def test_close_callback_is_unregistered_first(libvirt, connection):
     hypervisor = _hypervisor.connect("qemu:///system", False)
     hypervisor.close()

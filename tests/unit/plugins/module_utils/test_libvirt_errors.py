@@ -150,13 +150,11 @@ def test_known_texts(number, text, code):
     assert error.details["call"] == LIVE
 
 
-@pytest.mark.xfail(strict=True, reason="_libvirt_errors._MEANINGS: dynamic-memslots is taken for a refused unplug")
 def test_dynamic_memslots_of_an_old_machine_type():
     number, text, code = LATER[0]
     assert _libvirt_errors.translate(LIVE, number, 10, text).code == code
 
 
-@pytest.mark.xfail(strict=True, reason="_libvirt_errors._MEANINGS has no line for it yet")
 @pytest.mark.parametrize(("number", "text", "code"), LATER[1:], ids=ids(LATER[1:]))
 def test_texts_that_could_say_more(number, text, code):
     assert _libvirt_errors.translate(LIVE, number, 10, text).code == code

@@ -305,7 +305,6 @@ def test_sizes_offered_are_right(size, block, requested):
         assert abs(nearest - requested) <= max(block, requested - device.size)
 
 
-@pytest.mark.xfail(strict=True, reason="_rules.check_requested: nearest is the size, which need not be whole blocks")
 def test_requested_offered_for_a_size_of_no_whole_blocks():
     device = replace(DEVICE, size=5 * MIB, block=2 * MIB, requested=6 * MIB)
     error = refused("exceeds_device_size", _rules.check_requested, device)

@@ -154,7 +154,6 @@ def test_foreign_content_of_a_device_survives():
     assert etree.tostring(got, method="c14n") == etree.tostring(want, method="c14n")
 
 
-@pytest.mark.xfail(strict=True, reason="_xml._parse: strip_cdata=False would keep CDATA of <metadata> byte for byte")
 def test_cdata_survives():
     text = domain_xml(device()).replace("kept &amp; kept", "<![CDATA[kept & kept]]>")
     assert "<![CDATA[kept & kept]]>" in _xml.redefined_domain(text, 0, read(text))
@@ -224,10 +223,6 @@ def test_entities_bring_nothing_in(name):
         assert _xml.parse_definition(HOSTILE[name]).name in ("", "a", None)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="_xml._parse lets a DOCTYPE pass; libvirt never writes one: refuse root.getroottree().docinfo.doctype",
-)
 @pytest.mark.parametrize("name", ["entity", "attribute", "external", "dtd"])
 def test_a_doctype_is_refused(name):
     with pytest.raises(VirtmemError):
