@@ -76,7 +76,11 @@ def require_libraries(module: AnsibleModule, result: Facts) -> None:
 
 
 def run_task(
-    module: AnsibleModule, factory: WorkFactory, empty: Facts, read_only: bool = False, connect: Connect | None = None
+    module: AnsibleModule,
+    factory: WorkFactory,
+    empty: t.Mapping[str, t.Any],
+    read_only: bool = False,
+    connect: Connect | None = None,
 ) -> None:
     """Run one task and leave the module. `empty` are the result's keys as they are before anything is known."""
     start = time.monotonic()

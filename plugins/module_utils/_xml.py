@@ -279,7 +279,8 @@ def canonical_device(device: MemoryDevice) -> str:
 
 
 def _text(element: Element) -> str:
-    return t.cast(str, etree.tostring(element, encoding="unicode"))
+    text: str = etree.tostring(element, encoding="unicode")
+    return text
 
 
 def _write_kib(element: Element, size: int) -> None:
@@ -298,12 +299,14 @@ def _set_size(parent: Element, tag: str, size: int | None) -> None:
 
 
 def _set_text(parent: Element, tag: str, value: str | int | None) -> None:
-    child = parent.find(tag)
+    child: Element = parent.find(tag)
     if value is None:
         if child is not None:
             parent.remove(child)
         return
-    (etree.SubElement(parent, tag) if child is None else child).text = str(value)
+    if child is None:
+        child = etree.SubElement(parent, tag)
+    child.text = str(value)
 
 
 def _set_attribute(element: Element, name: str, value: str | None) -> None:

@@ -14,9 +14,9 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator
 
 HERE = Path(__file__).resolve().parent
 LAB = [os.environ.get("VIRTMEM_TARGET_PYTHON", "/usr/bin/python3"), str(HERE / "lab.py")]
@@ -44,7 +44,7 @@ def lab(*arguments: str) -> dict[str, object]:
 
 
 def play(uri: str) -> int:
-    facts = {"demo_uri": uri, "demo_guest": GUEST, "demo_lab": LAB[1], "demo_lab_name": NAME}
+    facts = {"demo_uri": uri, "demo_guest": GUEST, "demo_lab": LAB[1], "demo_name": NAME}
     facts["ansible_python_interpreter"] = LAB[0]
     environment = dict(
         os.environ,

@@ -126,7 +126,7 @@ def test_failure(code):
 
 def test_an_unknown_code_is_a_mistake():
     with pytest.raises(KeyError):
-        VirtmemError("nonsense", "What.")
+        raise VirtmemError("nonsense", "What.")
 
 
 def test_details_are_the_errors_own():

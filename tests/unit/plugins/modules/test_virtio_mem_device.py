@@ -180,7 +180,8 @@ def test_check_is_real_and_again_is_unchanged(play, hypervisor, scenario, events
     assert checked["diff"] == real["diff"]
     assert planned(checked) == planned(real)
     assert all(step["done"] for step in real["steps"])
-    assert checked["converged"] == real["converged"] is True
+    assert checked["converged"] is True
+    assert real["converged"] is True
     assert checked["pending"] == real["pending"]
     assert checked["restart_required"] == real["restart_required"] == bool(real["pending"])
     assert real["changed"] == ("already" not in scenario)
