@@ -182,7 +182,7 @@ class Applier:
             "partial" if moved else "timeout",
             f"The guest {verb} {format_size(moved)} of {format_size(asked)} in {self._options.timeout:g} s:"
             f" {step.device.alias} has {format_size(reached)} plugged, {format_size(wanted)} are requested.",
-            hint=_SHRINK_HINT if wanted < start else _GROW_HINT,
+            hint=self._shortfall_hint(wanted < start),
             details={
                 "requested": wanted,
                 "current": reached,
@@ -192,6 +192,11 @@ class Applier:
                 "wait_timeout": self._options.timeout,
             },
         )
+
+    def _shortfall_hint(self, shrinking: bool) -> str:
+        if self._domain.state().state == "paused":
+            return _PAUSED_HINT
+        return _SHRINK_HINT if shrinking else _GROW_HINT
 
     def _unplug(self, step: Step, watch: Watch) -> None:
         """Detach from the running guest, once the guest has given everything back, and see it gone."""
@@ -264,11 +269,14 @@ def _somebody_else(now: MemoryDevice, wanted: int) -> VirtmemError:
 
 
 _ROLLED_BACK_HINT: t.Final = "Nothing is asked of the guest any more than before the task; see current for what it has."
+_PAUSED_HINT: t.Final = (
+    "The guest is paused, so it does nothing. The request stands, and the guest follows once resumed."
+)
 _SHRINK_HINT: t.Final = (
     "What stays is in use, or lies in a kernel zone of the guest (memhp_default_state=online_movable avoids that). The"
     " request stands, and the guest may still give back more; on_partial says what else to do."
 )
 _GROW_HINT: t.Final = (
-    "See whether the guest runs, is not paused, and has the virtio_mem driver loaded (Linux 5.8 or later). The request"
+    "See whether the guest has the virtio_mem driver loaded (Linux 5.8 or later) and has finished booting. The request"
     " stands, and the guest may still take more; on_partial says what else to do."
 )

@@ -166,7 +166,7 @@ class LibvirtHypervisor:
             watch.wake()
 
     def domain(self, name_or_uuid: str) -> LibvirtDomain:
-        lookups = [self._connection.lookupByName]
+        lookups = [self._connection.lookupByName] if name_or_uuid else []
         if _UUID.fullmatch(name_or_uuid):
             lookups.insert(0, self._connection.lookupByUUIDString)
         for lookup in lookups:

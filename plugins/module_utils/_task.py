@@ -44,10 +44,14 @@ WorkFactory = t.Callable[[t.Mapping[str, t.Any], Hypervisor, bool, Clock], Work]
 def _without_empty(module: AnsibleModule) -> dict[str, t.Any]:
     """The options; an empty text counts as left out, because that is what a survey sends for a blank field."""
     return {
-        name: _default(module.argument_spec[name]) if value == "" else value
+        name: _default(module.argument_spec[name]) if _left_out(module.argument_spec[name], value) else value
         for name, value in module.params.items()
         if name in module.argument_spec
     }
+
+
+def _left_out(option: t.Mapping[str, t.Any], value: object) -> bool:
+    return value == "" and not option.get("required")
 
 
 def _default(option: t.Mapping[str, t.Any]) -> t.Any:  # noqa: ANN401 - options are of any type
