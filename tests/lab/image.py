@@ -24,8 +24,8 @@ from .packages import distribution
 
 _HERE = Path(__file__).resolve().parent
 _INGREDIENTS = ("init.sh", "image.py", "cpio.py", "packages.py")
-_APPLETS = ("sh", "mount", "mkfifo", "insmod", "dd")
-_AT_BOOT = ("virtio_pci", "virtio_balloon")
+_APPLETS = ("sh", "mount", "mkfifo", "insmod", "dd", "poweroff")
+_AT_BOOT = ("virtio_pci", "virtio_balloon", "button", "evdev")
 _WHEN_TOLD = ("virtio_mem",)
 
 

@@ -7,6 +7,7 @@
 # or as badly as the kernel command line tells it:
 #   lab.driver=now|never|N   virtio_mem is loaded at once, never, or N seconds after a virtio-mem device has appeared
 #   lab.hungry=KIB           so much is kept in use as soon as the guest has it to give
+#   lab.button=ignored       nothing happens when the power button is pressed; else the guest goes off at once
 #   lab.pinned=COUNT         so many inodes (unmovable kernel memory) are made whenever memory has been plugged
 # No program is started in the loop: under software emulation each one would cost more than all the rest.
 
@@ -17,12 +18,13 @@ mount -t tmpfs -o size=0,nr_inodes=0 tmpfs /tmp
 mkfifo /tmp/never
 exec 3<>/tmp/never
 
-driver=now hungry=0 pinned=0
+driver=now hungry=0 pinned=0 button=obeyed
 read -r cmdline </proc/cmdline
 for word in $cmdline; do
     case $word in
         lab.driver=*) driver=${word#*=} ;;
         lab.hungry=*) hungry=${word#*=} ;;
+        lab.button=*) button=${word#*=} ;;
         lab.pinned=*) pinned=${word#*=} ;;
     esac
 done
@@ -84,6 +86,11 @@ say() {
 
 read -r boot </proc/sys/kernel/random/boot_id
 load /modules
+if [ "$button" = obeyed ]; then
+    for device in /dev/input/event*; do
+        [ -e "$device" ] && (dd if="$device" of=/dev/null bs=24 count=1 2>/dev/null && poweroff -f) &
+    done
+fi
 seq=0 quiet=0 appeared=
 look
 said=$total
