@@ -236,15 +236,18 @@ class Applier:
     def _roll_back(self, watch: Watch) -> None:
         """Undo what was done, live first. A device that was added and can't be unplugged stays, at 0."""
         for done in list(self.outcome.done):
-            if done.action in ("resize", "redefine"):
-                before = t.cast(MemoryDevice, done.before)
-                self._write(Step(done.action, done.scope, before, done.device))
-                if done.scope == "live":
-                    self._reaches(before, before.requested, watch, self._options.timeout)
-            elif done.action == "attach":
-                self._undo_attach(done, watch)
-            elif done.action == "set_current_memory":
-                self._write(done)
+            self._undo(done, watch)
+
+    def _undo(self, done: Step, watch: Watch) -> None:
+        if done.action in ("resize", "redefine"):
+            before = t.cast(MemoryDevice, done.before)
+            self._write(replace(done, device=before, before=done.device))
+            if done.scope == "live":
+                self._reaches(before, before.requested, watch, self._options.timeout)
+        elif done.action == "attach":
+            self._undo_attach(done, watch)
+        elif done.action == "set_current_memory":
+            self._write(done)
 
     def _undo_attach(self, done: Step, watch: Watch) -> None:
         if done.scope == "config":

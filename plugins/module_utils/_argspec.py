@@ -36,6 +36,79 @@ def change_spec() -> Spec:
     }
 
 
+_MODELS: t.Final = ("dimm", "nvdimm", "virtio-pmem", "virtio-mem", "sgx-epc")
+_BALLOONS: t.Final = ("none", "virtio", "virtio-transitional", "virtio-non-transitional", "xen")
+
+
+def _options(**options: t.Any) -> Spec:
+    return {"type": "dict", "options": options}
+
+
+def _elements(**options: t.Any) -> Spec:
+    return {"type": "list", "elements": "dict", "options": options}
+
+
+def domain_spec() -> Spec:
+    """All memory of a domain."""
+    return {
+        "memory": {"type": "str"},
+        "maximum": _options(size={"type": "str"}, slots={"type": "int"}),
+        "boot": {"type": "str"},
+        "numa": _elements(
+            id={"type": "int", "required": True},
+            cpus={"type": "str"},
+            memory={"type": "str"},
+            access={"type": "str", "choices": ["shared", "private"]},
+            discard={"type": "bool"},
+        ),
+        "backing": _backing_spec(),
+        "tuning": _options(hard_limit={"type": "str"}, soft_limit={"type": "str"}, swap_hard_limit={"type": "str"}),
+        "placement": _options(
+            mode={"type": "str", "choices": ["strict", "preferred", "interleave", "restrictive"]},
+            nodeset={"type": "str"},
+        ),
+        "balloon": _options(
+            target={"type": "str"},
+            model={"type": "str", "choices": list(_BALLOONS)},
+            autodeflate={"type": "bool"},
+            free_page_reporting={"type": "bool"},
+            stats_period={"type": "int"},
+        ),
+        "devices": _elements(**_any_device_spec()),
+        "purge_devices": {"type": "bool", "default": False},
+        "restart": {"type": "str", "choices": ["never", "if_required"], "default": "never"},
+        "shutdown_timeout": {"type": "int", "default": 300},
+    }
+
+
+def _backing_spec() -> Spec:
+    return _options(
+        hugepages=_elements(size={"type": "str"}, nodeset={"type": "str"}),
+        source={"type": "str", "choices": ["anonymous", "file", "memfd"]},
+        access={"type": "str", "choices": ["shared", "private"]},
+        allocation=_options(mode={"type": "str", "choices": ["immediate", "ondemand"]}, threads={"type": "int"}),
+        locked={"type": "bool"},
+        nosharepages={"type": "bool"},
+        discard={"type": "bool"},
+    )
+
+
+def _any_device_spec() -> Spec:
+    """A memory device of any model; _device_rules says which option which model has."""
+    return {
+        "model": {"type": "str", "required": True, "choices": list(_MODELS)},
+        **device_spec(),
+        "path": {"type": "path"},
+        "align_size": {"type": "str"},
+        "pmem": {"type": "bool"},
+        "label_size": {"type": "str"},
+        "readonly": {"type": "bool"},
+        "uuid": {"type": "str"},
+        "slot": {"type": "int"},
+        "driver": _options(iommu={"type": "bool"}, ats={"type": "bool"}, packed={"type": "bool"}),
+    }
+
+
 def device_spec() -> Spec:
     """One virtio-mem device."""
     return {

@@ -40,6 +40,11 @@ FEATURES: t.Final[t.Mapping[str, Feature]] = {
     "virtio-mem on s390x": Feature((11, 1, 0), (10, 0, 0), "libvirt NEWS 11.1.0; QEMU 10.0 virtio-mem-ccw"),
     "guest_address": Feature((9, 4, 0), (5, 1, 0), "libvirt NEWS 9.4.0: <target><address base>"),
     "dynamic_memslots": Feature((10, 1, 0), (8, 2, 0), "libvirt NEWS 10.1.0; QEMU 8.2 dynamic-memslots"),
+    "virtio-pmem": Feature((7, 9, 0), (5, 1, 0), "libvirt NEWS 7.1.0; QEMU 4.1"),
+    "sgx-epc": Feature((8, 10, 0), (7, 0, 0), "libvirt NEWS 8.10.0; QEMU 7.0"),
+    "driver": Feature((11, 9, 0), (5, 1, 0), "libvirt NEWS 11.9.0: virtio options of virtio-mem and virtio-pmem"),
+    "allocation.threads": Feature((8, 2, 0), (5, 1, 0), "libvirt NEWS 8.2.0; QEMU prealloc-threads"),
+    "a NUMA node without memory": Feature((11, 8, 0), (5, 1, 0), "libvirt 11.8 (tp-libvirt); 11.3 fails at start"),
     "unplug": Feature((7, 9, 0), (8, 1, 0), "QEMU 8.1 virtio-mem unplug"),
 }
 
@@ -159,3 +164,23 @@ def counts_all_slots(versions: Versions) -> bool:
 def needs_nodes(arch: str) -> bool:
     """Whether a virtio-mem device of this architecture must sit on a guest NUMA node."""
     return arch not in _NODES_OPTIONAL
+
+
+# qemuDomainDefNumaAutoAdd (libvirt NEWS 9.6.0); these architectures have memory hotplug without NUMA nodes.
+_INVENTS_CELL: t.Final = (9, 6, 0)
+_NEVER_INVENTS_CELL: t.Final = frozenset({"ppc64", "ppc64le", "s390x", "s390"})
+
+
+def invents_cell(arch: str, versions: Versions) -> bool:
+    """Whether libvirt gives a domain with maxMemory and without NUMA nodes one node, when it is defined."""
+    return versions.libvirt >= _INVENTS_CELL and arch not in _NEVER_INVENTS_CELL
+
+
+def needs_cell(arch: str) -> bool:
+    """Whether a domain of this architecture needs a guest NUMA node to have maxMemory (libvirt up to 9.5 says so)."""
+    return arch not in _NEVER_INVENTS_CELL
+
+
+def default_slots(versions: Versions, dimms: bool) -> int:
+    """Memory slots for a domain that gets a maxMemory: libvirt up to 9.4 wants some, later ones only for DIMMs."""
+    return 16 if dimms or versions.libvirt < _SLOTS_ONLY_FOR_DIMMS else 0

@@ -14,25 +14,27 @@ import typing as t
 from dataclasses import fields
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils import _xml
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_devices import pair_all
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_facts import definition_facts, memory_facts
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_options import (
+    ADDRESSES,
+    changed_options,
+    flat_options,
+)
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._guest import offline_memory
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
-    VIRTIO_MEM,
     Definition,
     DomainState,
     GuestStatistics,
     MemoryDevice,
     Observed,
 )
-from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import DEVICE_OPTIONS, pair_devices
 from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Domain, Hypervisor
-from ansible_collections.virtmem.libvirt.plugins.module_utils._result import Facts, device_facts, domain_facts
+from ansible_collections.virtmem.libvirt.plugins.module_utils._result import Facts, domain_facts
 from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import Clock
 
 EMPTY: t.Final[t.Mapping[str, t.Any]] = {"changed": False, "domains": []}
-
-# Each definition has its own addresses, and only the live one tells them all: no drift.
-_ADDRESSES: t.Final = ("guest_address", "pci_address")
 
 
 class DomainMemoryInfo:
@@ -115,45 +117,6 @@ def facts(
     }
 
 
-def memory_facts(definition: Definition, statistics: GuestStatistics | None) -> Facts:
-    """The domain's memory in sums, in bytes.
-
-    libvirt's `<currentMemory>` is not used: it counts plugged memory twice after a guest's reboot (9.0 to 12.8).
-    The balloon's size is the statistics' `actual`, which knows nothing of virtio-mem, or the config's target.
-    """
-    fixed = sum(device.size for device in definition.devices if device.model != VIRTIO_MEM)
-    requested = sum(device.requested for device in definition.virtio_mem)
-    plugged = sum(device.current or 0 for device in definition.virtio_mem)
-    actual = statistics.actual if statistics else min(definition.current_memory, definition.boot + fixed)
-    return {
-        "boot": definition.boot,
-        "plugged": fixed + plugged,
-        "requested": definition.boot + fixed + requested,
-        "current": definition.boot + fixed + plugged,
-        "total": definition.total,
-        "maximum": definition.maximum,
-        "balloon": actual if definition.balloon else None,
-    }
-
-
-def definition_facts(definition: Definition | None) -> Facts | None:
-    if definition is None:
-        return None
-    return {
-        "boot": definition.boot,
-        "total": definition.total,
-        "current_memory": definition.current_memory,
-        "maximum": definition.maximum,
-        "slots": definition.slots,
-        "numa": [{"id": cell.id, "memory": cell.memory} for cell in definition.cells],
-        "devices": [device_facts(device) for device in definition.devices],
-        "balloon": definition.balloon,
-        "stats_period": definition.stats_period,
-        "arch": definition.arch,
-        "machine": definition.machine,
-    }
-
-
 def statistics_facts(statistics: GuestStatistics, live: Definition, now: float) -> Facts:
     """The guest's own words, with their age in seconds; null where it never said anything."""
     result: Facts = {
@@ -167,14 +130,19 @@ def statistics_facts(statistics: GuestStatistics, live: Definition, now: float) 
     return result
 
 
+# What the running guest's balloon is told changes at any time, and is in its definition only roughly.
+_BALLOON: t.Final = "balloon.target"
+
+
 def drift(state: DomainState, live: Definition, config: Definition) -> list[Facts]:
     """In what the running guest differs from what its next start would bring."""
+    now, then = flat_options(live), flat_options(config)
     found = [
-        {"device": None, "option": name, "live": getattr(live, name), "config": getattr(config, name)}
-        for name in ("boot", "maximum", "slots", "stats_period")
-        if getattr(live, name) != getattr(config, name)
+        {"device": None, "option": name, "live": now.get(name), "config": then.get(name)}
+        for name in dict.fromkeys((*now, *then))
+        if name != _BALLOON and now.get(name) != then.get(name)
     ]
-    for left, right in pair_devices(Observed(state, live, config)):
+    for left, right in pair_all(Observed(state, live, config)):
         found.extend(_device_drift(left, right))
     return found
 
@@ -185,8 +153,8 @@ def _device_drift(live: MemoryDevice | None, config: MemoryDevice | None) -> lis
         return [{"device": name, "option": "state", "live": _presence(live), "config": _presence(config)}]
     return [
         {"device": name, "option": option, "live": getattr(live, option), "config": getattr(config, option)}
-        for option in DEVICE_OPTIONS
-        if option not in _ADDRESSES and getattr(live, option) != getattr(config, option)
+        for option in changed_options(live, config)
+        if option not in ADDRESSES
     ]
 
 

@@ -25,7 +25,7 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     Scope,
     Versions,
 )
-from ansible_collections.virtmem.libvirt.plugins.module_utils._size import KIB, format_size, kib
+from ansible_collections.virtmem.libvirt.plugins.module_utils._size import KIB, UNLIMITED, format_size, kib
 
 try:
     import libvirt
@@ -63,6 +63,8 @@ def _call(name: str) -> t.Iterator[None]:
     except libvirt.libvirtError as exc:
         number, domain = exc.get_error_code() or 0, exc.get_error_domain() or 0
         raise _libvirt_errors.translate(name, number, domain, exc.get_error_message() or str(exc)) from None
+    except LookupError as exc:  # the binding's own word for a tunable that the driver does not know
+        raise VirtmemError("unsupported", f"This libvirt can't {name} so: {exc}") from None
 
 
 class _EventLoop:
@@ -334,6 +336,27 @@ class LibvirtDomain:
         with _call(_CHANGE["config"]):
             self._domain.setMemoryFlags(kib(size), _AFFECT["config"])
 
+    def set_balloon(self, size: int) -> None:
+        with _call(_CHANGE["live"]):
+            self._domain.setMemoryFlags(kib(size), _AFFECT["live"])
+
+    def set_limits(self, limits: t.Mapping[str, int | None]) -> None:
+        values = {name: kib(UNLIMITED if size is None else size) for name, size in limits.items()}
+        with _call(_CHANGE["live"]):
+            self._domain.setMemoryParameters(values, _AFFECT["live"])
+
+    def set_nodeset(self, nodeset: str) -> None:
+        with _call(_CHANGE["live"]):
+            self._domain.setNumaParameters({"numa_nodeset": nodeset}, _AFFECT["live"])
+
+    def shutdown(self) -> None:
+        with _call("shut the guest down"):
+            self._domain.shutdown()
+
+    def start(self) -> None:
+        with _call("start the domain"):
+            self._domain.create()
+
     def statistics(self) -> GuestStatistics:
         with _call("read the guest's statistics"):
             raw: dict[str, int] = self._domain.memoryStats()
@@ -368,7 +391,7 @@ class _LibvirtWatch:
         self._flag = threading.Event()
         self._callbacks: list[int] = []
         self.has_events = self._register(domain, "VIR_DOMAIN_EVENT_ID_MEMORY_DEVICE_SIZE_CHANGE")
-        for name in ("DEVICE_REMOVED", "DEVICE_REMOVAL_FAILED", "LIFECYCLE", "REBOOT"):
+        for name in ("DEVICE_REMOVED", "DEVICE_REMOVAL_FAILED", "LIFECYCLE", "REBOOT", "BALLOON_CHANGE"):
             self._register(domain, f"VIR_DOMAIN_EVENT_ID_{name}")
 
     def _register(self, domain: VirDomain, event: str) -> bool:

@@ -41,6 +41,8 @@ _PERMISSIONS: t.Final[t.Mapping[str, str]] = {
     "read the host's memory": "connect.read",
     "change the running guest": "domain.write",
     "change the stored definition": "domain.write and domain.save",
+    "shut the guest down": "domain.init-control",
+    "start the domain": "domain.start",
 }
 
 
@@ -142,7 +144,7 @@ _MEANINGS: t.Final = (
         r"NUMA node \d+ is unavailable|cellNum in virHostMemGetStats",
         "unsupported",
         "The host has no such NUMA node.",
-        "Look at the option node_mask.",
+        "Look at the options node_mask and placement.nodeset.",
     ),
     _Meaning(
         r"unable to map backing store|Cannot allocate memory|hugetlbfs",
@@ -159,6 +161,29 @@ _MEANINGS: t.Final = (
         r"virtio-mem isn't supported by this QEMU binary|is not a valid device model name|not supported by the connection",
         "unsupported",
         "This hypervisor has no virtio-mem devices.",
+    ),
+    _Meaning(
+        r"[Ss][Gg][Xx].*(isn't|not) supported",
+        "unsupported",
+        "This host has no SGX, so no guest can have EPC memory.",
+    ),
+    _Meaning(
+        r"can't open backing store",
+        "unsupported",
+        "QEMU can't open the file that backs the device.",
+        "See that the option path names a file or device of the hypervisor, and that QEMU's user may read and write it.",
+    ),
+    _Meaning(
+        r"not available in session mode",
+        "unsupported",
+        "A user's own daemon can't set memory limits or host nodes.",
+        "Use qemu:///system.",
+    ),
+    _Meaning(
+        r"memory\.(limit_in_bytes|max).*Device or resource busy",
+        "host_lacks_memory",
+        "The guest's process uses more than the new limit, and the kernel could not take enough away.",
+        "Set a higher limit, or take memory from the guest first.",
     ),
     _Meaning(
         r"non unique alias detected",

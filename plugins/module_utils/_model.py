@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 Scope = t.Literal["live", "config"]
 
 VIRTIO_MEM: t.Final = "virtio-mem"
+# One of Definition.blockers, and the one that a task can lift.
+LOCKED: t.Final = "its memory is locked (<memoryBacking><locked/>)"
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,16 @@ class MemoryDevice:
     dynamic_memslots: bool | None = None
     guest_address: int | None = None
     pci_address: str | None = None
+    path: str | None = None
+    align_size: int | None = None
+    pmem: bool | None = None
+    label_size: int | None = None
+    readonly: bool | None = None
+    uuid: str | None = None
+    slot: int | None = None
+    iommu: bool | None = None
+    ats: bool | None = None
+    packed: bool | None = None
     index: int = -1
 
     @property
@@ -49,10 +61,63 @@ class MemoryDevice:
 
 @dataclass(frozen=True)
 class NumaCell:
-    """One cell of the guest's `<numa>`: its id and its boot memory in bytes."""
+    """One cell of the guest's `<numa>`: its id, its boot memory in bytes, and its vCPUs as libvirt writes a set."""
 
     id: int
     memory: int
+    cpus: str | None = None
+    access: str | None = None
+    discard: bool | None = None
+
+
+@dataclass(frozen=True)
+class HugePage:
+    """One `<page>` of `<hugepages>`: bytes, and the guest nodes that it is for (None: all others)."""
+
+    size: int
+    nodeset: str | None = None
+
+
+@dataclass(frozen=True)
+class Backing:
+    """`<memoryBacking>`. `hugepages` is None for none at all, and () for pages of the host's default size."""
+
+    hugepages: tuple[HugePage, ...] | None = None
+    source: str | None = None
+    access: str | None = None
+    allocation_mode: str | None = None
+    allocation_threads: int | None = None
+    locked: bool = False
+    nosharepages: bool = False
+    discard: bool = False
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """`<memtune>` in bytes; None is unlimited."""
+
+    hard_limit: int | None = None
+    soft_limit: int | None = None
+    swap_hard_limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Placement:
+    """`<numatune><memory>`; mode and nodeset are None where there is no such element. `auto`: numad finds the nodes."""
+
+    mode: str | None = None
+    nodeset: str | None = None
+    auto: bool = False
+
+
+@dataclass(frozen=True)
+class Balloon:
+    """`<memballoon>`. `model` is none where the domain shall have none; `stats_period` is in seconds, 0 for never."""
+
+    model: str = "none"
+    autodeflate: bool | None = None
+    free_page_reporting: bool | None = None
+    stats_period: int = 0
 
 
 @dataclass(frozen=True)
@@ -93,8 +158,11 @@ class Definition:
     devices: tuple[MemoryDevice, ...] = ()
     binding: Binding = Binding()
     anonymous: bool = True
-    balloon: bool = True
-    stats_period: int = 0
+    backing: Backing = Backing()
+    tuning: Tuning = Tuning()
+    placement: Placement = Placement()
+    memballoon: Balloon = Balloon()
+    vcpus: int = 1
     free_pcie_ports: int | None = None
     blockers: tuple[str, ...] = ()
     shared_cells: frozenset[int] = frozenset()
@@ -104,6 +172,19 @@ class Definition:
     def boot(self) -> int:
         """Memory the guest starts with: virDomainDefGetMemoryInitial (libvirt 9.0 to 12.8), total less all devices."""
         return self.total - sum(device.size for device in self.devices)
+
+    @property
+    def ram(self) -> int:
+        """What the guest has at least: boot memory and DIMMs. Persistent memory and EPC sections are no RAM."""
+        return self.boot + sum(device.size for device in self.devices if device.model == "dimm")
+
+    @property
+    def balloon(self) -> bool:
+        return self.memballoon.model != "none"
+
+    @property
+    def stats_period(self) -> int:
+        return self.memballoon.stats_period
 
     @property
     def virtio_mem(self) -> tuple[MemoryDevice, ...]:

@@ -71,7 +71,8 @@ class Step:
     """One write, or a wait for the guest to follow it.
 
     `device` is the device as the step leaves it (detach: as it finds it), `before` as it finds it. `size` is the
-    `<currentMemory>` that a set_current_memory puts right, in bytes.
+    `<currentMemory>` that a set_current_memory puts right, in bytes. `name` pairs the steps of one device in both
+    definitions, where a plan has several devices.
     """
 
     action: Action
@@ -79,6 +80,7 @@ class Step:
     device: MemoryDevice
     before: MemoryDevice | None = None
     size: int = 0
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -140,8 +142,14 @@ def pair_devices(observed: Observed) -> list[Pair]:
     A user alias is the surest sign, then the PCI address that the guest was started with, then equal geometry;
     last, one device left over on each side is taken for the same if at most one of them has a user alias.
     """
-    live = list(observed.live.virtio_mem) if observed.live else []
-    config = list(observed.config.virtio_mem) if observed.config else []
+    return pair_lists(
+        list(observed.live.virtio_mem) if observed.live else [],
+        list(observed.config.virtio_mem) if observed.config else [],
+    )
+
+
+def pair_lists(live: list[MemoryDevice], config: list[MemoryDevice]) -> list[Pair]:
+    """See pair_devices: the same for devices of any one model."""
     pairs: list[Pair] = []
     for same in (_same_alias, _same_address, _same_geometry, _may_be_same):
         for left in list(live):
@@ -168,7 +176,11 @@ def _same_address(live: MemoryDevice, config: MemoryDevice) -> bool:
 
 
 def _same_geometry(live: MemoryDevice, config: MemoryDevice) -> bool:
-    return _may_be_same(live, config) and (live.size, live.block) == (config.size, config.block)
+    return _may_be_same(live, config) and _geometry(live) == _geometry(config)
+
+
+def _geometry(device: MemoryDevice) -> tuple[t.Any, ...]:
+    return device.size, device.block, device.path
 
 
 def _describe(device: MemoryDevice) -> str:
@@ -287,7 +299,7 @@ def _new_device(
         raise _cannot_make(desired, definition)
     device = replace(device, node=_rules.choose_node(definition, device.node))
     if desired.block is None and not device.block:
-        device = replace(device, block=_default_block(device, definition, thp_size))
+        device = replace(device, block=default_block(device, definition, thp_size))
     # A twin may have been found by an alias that libvirt gave it, which no other definition can have.
     alias = base.user_alias or (twin is None and desired.alias) or f"ua-virtiomem{device.node or 0}"
     _rules.check_alias(alias)
@@ -309,9 +321,9 @@ def _cannot_make(desired: Desired, definition: Definition) -> VirtmemError:
     )
 
 
-def _default_block(device: MemoryDevice, definition: Definition, thp_size: int | None) -> int:
+def default_block(device: MemoryDevice, definition: Definition, thp_size: int | None) -> int:
     """libvirt has no default (9.0 to 12.8): 2 MiB on x86, else the host's THP size; never less than the device's pages."""
-    smallest = _smallest_block(definition, thp_size)
+    smallest = smallest_block(definition, thp_size)
     if smallest is None:
         raise VirtmemError(
             "block_invalid",
@@ -321,7 +333,7 @@ def _default_block(device: MemoryDevice, definition: Definition, thp_size: int |
     return max(smallest, device.page_size or 0)
 
 
-def _smallest_block(definition: Definition, thp_size: int | None) -> int | None:
+def smallest_block(definition: Definition, thp_size: int | None) -> int | None:
     # virDomainMemoryDefValidate compares with virHostMemGetTHPSize, which falls back to 2 MiB.
     if thp_size is not None:
         return max(thp_size, MIB)
@@ -353,7 +365,7 @@ def _check_attach(
 
 def _check_geometry(device: MemoryDevice, definition: Definition, thp_size: int | None) -> None:
     _rules.check_page_size(device)
-    _rules.check_block(device, _smallest_block(definition, thp_size) or MIB)
+    _rules.check_block(device, smallest_block(definition, thp_size) or MIB)
     _rules.check_size(device)
     _rules.check_requested(device)
     _rules.check_guest_address(device)

@@ -62,6 +62,21 @@ class Domain(t.Protocol):
     def set_current_memory(self, size: int) -> None:
         """`<currentMemory>` of the config definition."""
 
+    def set_balloon(self, size: int) -> None:
+        """What the running guest's balloon shall leave it of boot memory and DIMMs. The guest follows in time."""
+
+    def set_limits(self, limits: t.Mapping[str, int | None]) -> None:
+        """Limits of the running guest's process, by Tuning's names; None is unlimited."""
+
+    def set_nodeset(self, nodeset: str) -> None:
+        """The host nodes of a running guest with a restrictive placement."""
+
+    def shutdown(self) -> None:
+        """Ask the guest to shut itself down. Returns at once."""
+
+    def start(self) -> None:
+        """Start the domain from its config definition."""
+
     def statistics(self) -> GuestStatistics: ...
 
     def set_stats_period(self, seconds: int) -> None:

@@ -321,9 +321,12 @@ def check_pci_address(definition: Definition, pci_address: str) -> None:
         )
 
 
-def check_guest_memory(shrink: int, reserve: int, statistics: GuestStatistics, device: MemoryDevice) -> None:
+def check_guest_memory(
+    shrink: int, reserve: int, statistics: GuestStatistics, device: MemoryDevice, memory: int | None = None
+) -> None:
     """Refuse a shrink (bytes) that leaves the guest less than `reserve` usable, by its own fresh statistics.
 
+    `memory` is what the guest has without the device, where the option that could help is memory and not requested.
     Source: measured on Linux 6.1 guests: a shrink beyond MemAvailable ends in the guest's OOM killer, not in an error.
     """
     usable = statistics.usable
@@ -335,14 +338,14 @@ def check_guest_memory(shrink: int, reserve: int, statistics: GuestStatistics, d
         "guest_needs_memory",
         f"The guest has {about(usable)} usable; taking back {format_size(shrink)} would leave it less than its reserve of"
         f" {format_size(reserve)}.",
-        hint=f"The lowest that it can go now is requested={format_size(lowest)}; or free memory in the guest, lower"
+        hint=f"The lowest that it can go now is {_as_option(lowest, memory)}; or free memory in the guest, lower"
         " guest_reserve, or set check_guest_memory=false.",
         details={"usable": usable, "shrink": shrink, "guest_reserve": reserve, "nearest": lowest},
     )
 
 
-def check_host_memory(growth: int, host: HostMemory, device: MemoryDevice) -> None:
-    """Refuse growth (bytes) that the host can't back."""
+def check_host_memory(growth: int, host: HostMemory, device: MemoryDevice, memory: int | None = None) -> None:
+    """Refuse growth (bytes) that the host can't back. See check_guest_memory for `memory`."""
     if growth <= host.available:
         return
     current = device.current or 0
@@ -350,9 +353,13 @@ def check_host_memory(growth: int, host: HostMemory, device: MemoryDevice) -> No
     raise VirtmemError(
         "host_lacks_memory",
         f"The guest would take {format_size(growth)} more, and the host has {about(host.available)} of {host.kind}.",
-        hint=f"The most that it can have now is requested={format_size(highest)}; or set check_host_memory=false.",
+        hint=f"The most that it can have now is {_as_option(highest, memory)}; or set check_host_memory=false.",
         details={"growth": growth, "available": host.available, "nearest": highest},
     )
+
+
+def _as_option(requested: int, memory: int | None) -> str:
+    return f"requested={format_size(requested)}" if memory is None else f"memory={format_size(memory + requested)}"
 
 
 def host_backing(definition: Definition, device: MemoryDevice) -> tuple[int | None, str | None]:

@@ -42,3 +42,8 @@ def format_set(members: t.Iterable[int]) -> str:
         else:
             ranges.append([member, member])
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
+
+
+def members_of(text: str | None) -> list[int]:
+    """The same for a set that may not be there, which is empty."""
+    return parse_set(text) if text else []

@@ -21,6 +21,9 @@ GIB: t.Final = 1024**3
 # libvirt counts memory in an unsigned long long of KiB, but QEMU's sizes are 64-bit bytes: the smaller limit rules.
 LARGEST: t.Final = 2**63 - 1
 
+# VIR_DOMAIN_MEMORY_PARAM_UNLIMITED, libvirt's way to write "no limit"; its Python binding lacks the name in 9.0.
+UNLIMITED: t.Final = 9007199254740991 * KIB
+
 _LETTERS: t.Final = "kmgtpe"
 _NUMBER_AND_UNIT: t.Final = re.compile(
     r"(?P<number>\d{1,40}(?:\.\d{1,40})?)\s*(?P<unit>[a-z]*)", re.ASCII | re.IGNORECASE

@@ -29,7 +29,7 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._sets import parse
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import about, parse_size
 from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import Clock, fresh_statistics
 
-__all__ = ("EMPTY", "VirtioMemDevice", "desired_from", "read")
+__all__ = ("EMPTY", "UNCHECKED", "VirtioMemDevice", "desired_from", "read")
 
 
 def desired_from(params: t.Mapping[str, t.Any]) -> Desired:
@@ -92,15 +92,15 @@ class VirtioMemDevice:
             return
         definition = t.cast(Definition, observed.live)
         if not definition.balloon:
-            self._report.warn(_UNCHECKED.format("the domain has no memory balloon to ask"))
+            self._report.warn(UNCHECKED.format("the domain has no memory balloon to ask"))
             return
         # A paused guest says nothing new.
         may_ask = not self._check_mode and observed.domain.state == "running"
         statistics = fresh_statistics(domain, definition.stats_period, may_ask, self._clock)
         if statistics.usable is None:
-            self._report.warn(_UNCHECKED.format("the guest reports no statistics"))
+            self._report.warn(UNCHECKED.format("the guest reports no statistics"))
         elif not statistics.fresh:
-            self._report.warn(_UNCHECKED.format("the guest's statistics are old"))
+            self._report.warn(UNCHECKED.format("the guest's statistics are old"))
         else:
             _rules.check_guest_memory(shrink, reserve, statistics, live)
 
@@ -183,4 +183,4 @@ def read(domain: Domain, state: DomainState) -> tuple[dict[Scope, str], Observed
     return texts, Observed(state, models.get("live"), models.get("config"))
 
 
-_UNCHECKED: t.Final = "Whether the guest can spare the memory was not checked: {}."
+UNCHECKED: t.Final = "Whether the guest can spare the memory was not checked: {}."

@@ -29,6 +29,7 @@ extends_documentation_fragment:
 notes:
   - All sizes are integers, in bytes.
 seealso:
+  - module: virtmem.libvirt.domain_memory
   - module: virtmem.libvirt.virtio_mem_device
 """
 
@@ -120,32 +121,54 @@ domains:
           description: Boot memory in bytes.
           type: int
         total:
-          description: libvirt's C(<memory>) in bytes.
+          description: libvirt's C(<memory>) in bytes, boot memory and the full size of all devices.
           type: int
         current_memory:
           description: libvirt's C(<currentMemory>) in bytes. In a running guest it counts plugged memory twice after a
             reboot, so RV(domains[].memory.current) is the better figure.
           type: int
         maximum:
-          description: libvirt's C(<maxMemory>) in bytes, or null.
-          type: int
-        slots:
-          description: Memory slots.
-          type: int
+          description: libvirt's C(<maxMemory>), with its C(size) in bytes and its C(slots); null for a domain without memory
+            hotplug.
+          type: dict
         numa:
-          description: Guest NUMA nodes, each with its C(id) and its boot C(memory) in bytes.
+          description: Guest NUMA nodes, each with C(id), C(cpus), boot C(memory) in bytes, C(access) and C(discard).
           type: list
           elements: dict
-        devices:
-          description: Memory devices, with the keys that M(virtmem.libvirt.virtio_mem_device) returns as C(device).
-          type: list
-          elements: dict
+        backing:
+          description: Where memory comes from, with C(hugepages) (a list; one of size null is the host's default size),
+            C(source), C(access), C(allocation) (C(mode), C(threads)), C(locked), C(nosharepages) and C(discard).
+          type: dict
+        tuning:
+          description: C(hard_limit), C(soft_limit) and C(swap_hard_limit) in bytes, null for unlimited.
+          type: dict
+        placement:
+          description: The host's NUMA nodes that memory comes from, C(mode) and C(nodeset).
+          type: dict
         balloon:
-          description: Whether there is a memory balloon.
-          type: bool
-        stats_period:
-          description: How often the guest reports statistics, in seconds; V(0) is never.
-          type: int
+          description: The memory balloon.
+          type: dict
+          contains:
+            model:
+              description: Its device, V(none) for none.
+              type: str
+            autodeflate:
+              description: Whether it gives memory back before the guest's out-of-memory killer acts, or null.
+              type: bool
+            free_page_reporting:
+              description: Whether the guest tells the host which pages it does not use, or null.
+              type: bool
+            stats_period:
+              description: How often the guest reports statistics, in seconds; V(0) is never.
+              type: int
+            target:
+              description: What it leaves of boot memory at the next start, in bytes; null without a balloon.
+              type: int
+        devices:
+          description: Memory devices, with C(model), C(current) (what the guest has plugged, null in a stored definition), and
+            the options of O(virtmem.libvirt.domain_memory#module:devices), null where they don't apply or are left open.
+          type: list
+          elements: dict
         arch:
           description: The architecture.
           type: str
@@ -165,7 +188,7 @@ domains:
           description: The device's alias, or null for the domain itself.
           type: str
         option:
-          description: What differs, by option name; V(state) for a device that is in only one of them.
+          description: What differs, by option name (V(maximum.size)); V(state) for a device that is in only one of them.
           type: str
         live:
           description: Its value in the running guest.
@@ -200,7 +223,7 @@ domains:
           type: int
         offline_in_guest:
           description: About how many bytes of plugged memory the guest has left offline. Null where it does not report
-            by itself (RV(domains[].live.stats_period) is V(0)).
+            by itself (RV(domains[].live.balloon.stats_period) is V(0)).
           type: int
   sample:
     - domain: {name: web1, uuid: 6a4c5c3e-7c30-4a1d-9f0e-0d6a3f0b7d5e, state: running}

@@ -368,6 +368,8 @@ class FakeDomain:
         self._told = 0.0  # when the last size event went out: QEMU sends one a second
         self._untold = False
         self._counted_twice = 0
+        self.actual = 2 * GIB
+        self.deaf = False  # to the power button
         root = element(config)
         self._normalise(root, "config")
         self.name = root.findtext("name")
@@ -468,6 +470,7 @@ class FakeDomain:
         if scope == "live":
             self._make_live(root, memory)
             self._counted_twice = 0
+            self.actual += size if memory.get("model") == "dimm" else 0  # a balloon counts DIMMs
         else:
             write_kib(root.find("currentMemory"), size_of(root.find("currentMemory")) + size)
         self._store(scope, root)
@@ -565,16 +568,45 @@ class FakeDomain:
         write_kib(root.find("currentMemory"), size)
         self._store("config", root)
 
+    def set_balloon(self, size: int) -> None:
+        self._write("set_balloon", "live")
+        self.actual = size
+
+    def set_limits(self, limits: t.Mapping[str, int | None]) -> None:
+        self._write("set_limits", "live")
+        root = self._root("live")
+        tune = _child(root, "memtune")
+        for name, limit in limits.items():
+            if limit is None:
+                _drop(tune.find(name))
+            else:
+                write_kib(_child(tune, name), limit)
+        self._store("live", root)
+
+    def set_nodeset(self, nodeset: str) -> None:
+        self._write("set_nodeset", "live")
+        root = self._root("live")
+        found = root.find("numatune/memory")
+        if found is None or found.get("mode") != "restrictive":
+            refuse("live", 55, "change of nodeset for running domain requires restrictive numa mode")
+        found.set("nodeset", nodeset)
+        self._store("live", root)
+
+    def shutdown(self) -> None:
+        self._write("shutdown", "live")
+        if not self.deaf:
+            self.stop()
+
     def statistics(self) -> GuestStatistics:
         self._note("statistics", None)
         if self._root("live").find("devices/memballoon[@model='virtio']") is None or self.guest.usable is None:
             return GuestStatistics(rss=GIB)
         if not self._last_update:
-            return GuestStatistics(actual=2 * GIB, rss=GIB)
+            return GuestStatistics(actual=self.actual, rss=GIB)
         return GuestStatistics(
             usable=self.guest.usable,
             available=self.guest.counted,
-            actual=2 * GIB,
+            actual=self.actual,
             rss=GIB,
             last_update=self._last_update,
         )

@@ -76,7 +76,7 @@ def test_drift(info, hypervisor):
     ]
     assert {"device": "ua-b", "option": "state", "live": "present", "config": "absent"} in info()["domains"][0]["drift"]
     domain.edit("config", lambda root: root.find("maxMemory").set("slots", "3"))
-    assert {"device": None, "option": "slots", "live": 16, "config": 3} in info()["domains"][0]["drift"]
+    assert {"device": None, "option": "maximum.slots", "live": 16, "config": 3} in info()["domains"][0]["drift"]
 
 
 def test_drift_of_what_is_only_stored(info, hypervisor):

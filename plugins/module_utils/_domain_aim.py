@@ -1,0 +1,142 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: may change in any release.
+
+"""What a definition shall become: the one that is there, and what the task says of everything but devices. Pure."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import replace
+
+from ansible_collections.virtmem.libvirt.plugins.module_utils import _domain_rules
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_wish import CellWish, Wish
+from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
+from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
+    LOCKED,
+    Definition,
+    MemoryDevice,
+    NumaCell,
+    Placement,
+    Versions,
+)
+from ansible_collections.virtmem.libvirt.plugins.module_utils._sets import format_set
+from ansible_collections.virtmem.libvirt.plugins.module_utils._size import format_size
+
+
+def aim_structure(definition: Definition, wish: Wish, versions: Versions) -> Definition:
+    """The definition with all that the task says, but for devices and `memory`. Raises VirtmemError for what is
+    contradictory in itself or in this definition."""
+    aimed = replace(
+        definition,
+        maximum=definition.maximum if wish.maximum is None else wish.maximum,
+        slots=definition.slots if wish.slots is None else wish.slots,
+        backing=replace(definition.backing, **wish.backing or {}),
+        tuning=replace(definition.tuning, **wish.tuning or {}),
+        placement=_placement(definition, wish),
+        memballoon=replace(definition.memballoon, **wish.balloon or {}),
+    )
+    others = tuple(reason for reason in definition.blockers if reason != LOCKED)
+    aimed = replace(aimed, blockers=(LOCKED, *others) if aimed.backing.locked else others)
+    aimed = _aim_boot(aimed, wish)
+    _domain_rules.check_structure(aimed, wish, versions)
+    return aimed
+
+
+def _placement(definition: Definition, wish: Wish) -> Placement:
+    wanted: dict[str, t.Any] = dict(wish.placement or {})
+    if "nodeset" in wanted:
+        wanted["auto"] = False
+    placement = replace(definition.placement, **wanted)
+    # virDomainNumatuneParseXML: a nodeset without a mode is strict
+    return replace(placement, mode="strict") if placement.nodeset and not placement.mode else placement
+
+
+def with_devices(definition: Definition, devices: t.Iterable[MemoryDevice]) -> Definition:
+    """The definition with other devices and the same boot memory."""
+    devices = tuple(devices)
+    total = definition.boot + sum(device.size for device in devices)
+    return replace(definition, devices=devices, total=total)
+
+
+def with_boot(definition: Definition, boot: int) -> Definition:
+    return replace(definition, total=definition.total - definition.boot + boot)
+
+
+# ------------------------------------------------------------------------------------------- boot memory and NUMA cells
+
+
+def _aim_boot(definition: Definition, wish: Wish) -> Definition:
+    if wish.numa is not None:
+        return _aim_cells(definition, wish)
+    if wish.boot is None:
+        return definition
+    cells = definition.cells
+    if len(cells) > 1:
+        raise VirtmemError(
+            "unsupported",
+            f"boot: {definition.name} has {len(cells)} NUMA nodes, and the task does not say which one's memory changes.",
+            hint="Say it with numa, one element for each node: "
+            + ", ".join(f"id={cell.id} memory={format_size(cell.memory)}" for cell in cells)
+            + " is what it has.",
+            details={"numa": [{"id": cell.id, "memory": cell.memory} for cell in cells]},
+        )
+    if cells:
+        definition = replace(definition, cells=(replace(cells[0], memory=wish.boot),))
+    return with_boot(definition, wish.boot)
+
+
+def _aim_cells(definition: Definition, wish: Wish) -> Definition:
+    """The whole topology as the task lists it; what it leaves out of a node, the node of that id keeps."""
+    wishes = sorted(t.cast("tuple[CellWish, ...]", wish.numa), key=lambda cell: cell.id)
+    _domain_rules.check_cell_ids([cell.id for cell in wishes])
+    old = {cell.id: cell for cell in definition.cells}
+    cells = tuple(_aim_cell(cell, old.get(cell.id), definition, wish, alone=len(wishes) == 1) for cell in wishes)
+    boot = sum(cell.memory for cell in cells)
+    if wish.boot is not None and wish.boot != boot:
+        raise VirtmemError(
+            "unsupported",
+            f"boot: {format_size(wish.boot)} is not what the NUMA nodes have together, {format_size(boot)}.",
+            hint="Leave boot out, or make the sizes of numa add up to it.",
+            details={"boot": wish.boot, "numa": boot},
+        )
+    return with_boot(replace(definition, cells=cells), boot)
+
+
+def _aim_cell(cell: CellWish, old: NumaCell | None, definition: Definition, wish: Wish, *, alone: bool) -> NumaCell:
+    if old is None and "memory" not in cell.stated and not alone:
+        raise VirtmemError(
+            "unsupported",
+            f"numa[{cell.id}]: a new node needs its boot memory.",
+            hint="Give it the option memory.",
+            details={"id": cell.id},
+        )
+    base = old or NumaCell(cell.id, definition.boot)
+    if alone and wish.boot is not None and "memory" not in cell.stated:
+        base = replace(base, memory=wish.boot)
+    return replace(base, **cell.stated)
+
+
+def with_cell(definition: Definition) -> Definition:
+    """One NUMA node with all boot memory and vCPUs, as libvirt 9.6 adds it (qemuDomainDefNumaAutoAdd)."""
+    cell = NumaCell(0, definition.boot, format_set(range(definition.vcpus)))
+    return replace(definition, cells=(cell,))
+
+
+# ------------------------------------------------------------------------------------------------------------- balloon
+
+
+def aim_current_memory(before: Definition, after: Definition, target: int | None) -> int:
+    """`<currentMemory>` of the stored definition: below boot memory it is a balloon at the next start, else nothing."""
+    if target is not None:
+        return target if target < after.boot else _uninflated(before, after)
+    if before.current_memory < before.boot:
+        return min(before.current_memory, after.total)
+    return _uninflated(before, after)
+
+
+def _uninflated(before: Definition, after: Definition) -> int:
+    unchanged = before.total == after.total and before.current_memory >= before.boot
+    return before.current_memory if unchanged else after.total

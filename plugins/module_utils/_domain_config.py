@@ -1,0 +1,170 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: may change in any release.
+
+"""The stored definition: what it shall become, and the calls that make it so. Pure."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import replace
+
+from ansible_collections.virtmem.libvirt.plugins.module_utils import (
+    _arithmetic,
+    _capabilities,
+    _device_rules,
+    _domain_rules,
+)
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_aim import (
+    aim_current_memory,
+    aim_structure,
+    with_cell,
+    with_devices,
+)
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_devices import Match, merged, new_device
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_options import changed_options, flat_options
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_spread import spread_over
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_steps import AnyStep, Change
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_wish import Wish
+from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Definition, MemoryDevice, Versions
+from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Step
+from ansible_collections.virtmem.libvirt.plugins.module_utils._size import round_down
+
+
+def aim_config(
+    before: Definition, matches: t.Sequence[Match], wish: Wish, versions: Versions, thp_size: int | None
+) -> Definition:
+    """What the stored definition shall be, as libvirt will read it back; `before` itself if nothing changes."""
+    aimed = aim_structure(before, wish, versions)
+    grows = wish.maximum is not None or any(match.wish and match.config is None for match in matches)
+    if grows and not aimed.cells and _capabilities.needs_cell(aimed.arch):
+        aimed = with_cell(aimed)
+    aimed = _aim_devices(aimed, matches, wish, thp_size)
+    if grows:
+        aimed = _with_room(aimed, wish, versions)
+    aimed = replace(aimed, current_memory=aim_current_memory(before, aimed, wish.target))
+    _domain_rules.check_totals(aimed, before, versions)
+    if is_same(aimed, before):
+        return before
+    return _arithmetic.read_back(aimed, versions)
+
+
+def _aim_devices(aimed: Definition, matches: t.Sequence[Match], wish: Wish, thp_size: int | None) -> Definition:
+    placed: dict[str, MemoryDevice] = {}
+    base = aimed if aimed.maximum is not None else replace(aimed, maximum=0)
+    for match in matches:
+        if match.config is None:
+            if match.wish:
+                placed[match.name] = new_device(match, base, "config", thp_size)
+        elif match.wish or not wish.purge:
+            placed[match.name] = _like_live(merged(match, match.config), match, wish)
+    aimed = with_devices(aimed, sorted(placed.values(), key=_place))
+    placed = spread_over(wish, aimed, placed, {match.name: match.wish for match in matches})
+    for match in matches:
+        device = placed.get(match.name)
+        if device and (match.config is None or changed_options(match.config, device)):
+            place = match.wish.place if match.wish else match.name
+            _device_rules.check_device(device, aimed, thp_size, place)
+    return with_devices(aimed, sorted(placed.values(), key=_place))
+
+
+def _like_live(device: MemoryDevice, match: Match, wish: Wish) -> MemoryDevice:
+    """Where `memory` is spread, it starts from what the running guest's devices are asked for: both end up alike."""
+    stated = match.wish.stated if match.wish else {}
+    if wish.memory is None or match.live is None or not device.block or "requested" in stated:
+        return device
+    return replace(device, requested=round_down(min(match.live.requested, device.size), device.block))
+
+
+def _place(device: MemoryDevice) -> float:
+    """The document's order; new devices come last, in the task's."""
+    return float("inf") if device.index < 0 else device.index
+
+
+def _with_room(aimed: Definition, wish: Wish, versions: Versions) -> Definition:
+    """A maximum that just holds everything, and slots, where there are none."""
+    maximum = aimed.total if aimed.maximum is None else aimed.maximum
+    slots = aimed.slots
+    if not slots and wish.slots is None:
+        dimms = any(device.model in ("dimm", "nvdimm") for device in aimed.devices)
+        slots = _capabilities.default_slots(versions, dimms)
+    return replace(aimed, maximum=maximum, slots=slots)
+
+
+def is_same(one: Definition, other: Definition) -> bool:
+    """Whether both say the same of everything that this module can say."""
+    return (flat_options(one), one.devices) == (flat_options(other), other.devices)
+
+
+def config_steps(before: Definition, after: Definition, matches: t.Sequence[Match]) -> list[AnyStep]:
+    """Device calls where only devices come, go or are resized, else one definition of the whole.
+
+    Device calls need no reading with passwords, which not everybody is allowed.
+    """
+    if is_same(before, after):
+        return []
+    if flat_options(before) != flat_options(after) or _needs_define(before, after):
+        options = (flat_options(before), flat_options(after))
+        names = [name for name in options[0].keys() | options[1].keys() if options[0].get(name) != options[1].get(name)]
+        if not before.current_memory < before.boot and not after.current_memory < after.boot:
+            names = [name for name in names if name != "balloon.target"]  # it goes with boot memory
+        old, new = ({name: facts.get(name) for name in sorted(names)} for facts in options)
+        if before.devices != after.devices:
+            old["devices"], new["devices"] = _device_changes(before, after), _device_changes(after, before)
+        return [Change("define", "config", old, new, after, before)]
+    steps, current = _device_steps(before, after, matches)
+    if before.current_memory < before.boot:
+        wanted = before.current_memory
+    elif current < before.boot:  # libvirt subtracted too much: the guest would start with a balloon
+        wanted = before.boot
+    else:
+        return list(steps)
+    last = steps[-1]
+    return [*steps, Step("set_current_memory", "config", last.device, None, wanted, last.name)]
+
+
+def _device_changes(one: Definition, other: Definition) -> dict[str, t.Any]:
+    """By device, the options that `one` has otherwise than `other`; all that it has of a device that is in one only."""
+    twins = {device.index: device for device in other.devices if device.index >= 0}
+    changes = {}
+    for position, device in enumerate(one.devices):
+        twin = twins.get(device.index, MemoryDevice("", 0, index=device.index))
+        changed = {name: getattr(device, name) for name in changed_options(twin, device)}
+        if changed:
+            changes[device.alias or f"{device.model} {position}"] = changed
+    return changes
+
+
+def _needs_define(before: Definition, after: Definition) -> bool:
+    """Whether a device changes in more than what is requested of it, or an attach would meet libvirt's slot check: up
+    to 12.8 it counts all devices, and refuses a DIMM if they are as many as the slots (qemuDomainAttachMemoryConfig)."""
+    old = {device.index: device for device in before.devices}
+    kept = [device for device in after.devices if device.index >= 0]
+    if any(changed_options(old[device.index], device) not in ([], ["requested"]) for device in kept):
+        return True
+    new = [device for device in after.devices if device.index < 0]
+    full = len(before.devices) >= before.slots > 0
+    return bool(new) and (full or any(device.model in ("dimm", "nvdimm", "sgx-epc") for device in new))
+
+
+def _device_steps(before: Definition, after: Definition, matches: t.Sequence[Match]) -> tuple[list[Step], int]:
+    """The steps, and what `<currentMemory>` is after them. Removals come from the back, so that places stay true."""
+    names = {match.config.index: match.name for match in matches if match.config}
+    kept = {device.index: device for device in after.devices if device.index >= 0}
+    steps: list[Step] = []
+    definition = before
+    for device in reversed(before.devices):
+        if device.index not in kept:
+            steps.append(Step("detach", "config", device, device, name=names.get(device.index, "")))
+            definition = _arithmetic.detached(definition, device)
+    for device in before.devices:
+        wanted = kept.get(device.index, device)
+        if wanted != device:
+            steps.append(Step("resize", "config", wanted, device, name=names.get(device.index, "")))
+    for device in after.devices:
+        if device.index < 0:
+            steps.append(Step("attach", "config", device, name=device.alias or ""))
+            definition = _arithmetic.attached(definition, device)
+    return steps, definition.current_memory

@@ -1,0 +1,71 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: may change in any release.
+
+"""Whether the guest can spare, and the host can back, what a domain_memory plan asks for."""
+
+from __future__ import annotations
+
+from ansible_collections.virtmem.libvirt.plugins.module_utils import _rules
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_plan import DomainPlan
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_steps import Change
+from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
+    VIRTIO_MEM,
+    Definition,
+    GuestStatistics,
+    MemoryDevice,
+)
+from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Step
+from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Hypervisor
+from ansible_collections.virtmem.libvirt.plugins.module_utils._sets import parse_set
+
+
+def live_changes(plan: DomainPlan) -> list[tuple[MemoryDevice, int]]:
+    """Each live device that the plan asks something of, and the bytes that the guest gets (or gives back, negative)."""
+    changes = []
+    for step in plan.writes:
+        if isinstance(step, Step) and step.scope == "live":
+            had = (step.before.current or 0) if step.before else 0
+            if step.device.model == VIRTIO_MEM and step.action != "detach":
+                changes.append((step.device, step.device.requested - had))
+            elif step.device.model == "dimm":
+                changes.append((step.device, -step.device.size if step.action == "detach" else step.device.size))
+    return changes
+
+
+def shrink_of(plan: DomainPlan) -> int:
+    """Bytes that the running guest gives back on the whole, to its balloon too; 0 or less: none."""
+    balloon: int = sum(
+        (step.before or 0) - step.after
+        for step in plan.writes
+        if isinstance(step, Change) and step.action == "set_balloon" and step.before is not None
+    )
+    return balloon - sum(growth for _device, growth in live_changes(plan))
+
+
+def check_guest(plan: DomainPlan, live: Definition, shrink: int, reserve: int, statistics: GuestStatistics) -> None:
+    """Raise VirtmemError(guest_needs_memory) by the guest's own fresh statistics."""
+    _rules.check_guest_memory(shrink, reserve, statistics, *_as_one(plan, live))
+
+
+def check_host(plan: DomainPlan, live: Definition, hypervisor: Hypervisor) -> None:
+    """Raise VirtmemError(host_lacks_memory); each kind of host memory (node, page size) is looked at by itself."""
+    growth: dict[tuple[int | None, str | None], int] = {}
+    for device, change in live_changes(plan):
+        backing = _rules.host_backing(live, device)
+        growth[backing] = growth.get(backing, 0) + change
+    for (page_size, nodes), more in growth.items():
+        if more > 0:
+            host = hypervisor.host_memory(page_size, parse_set(nodes) if nodes else None)
+            _rules.check_host_memory(more, host, *_as_one(plan, live))
+
+
+def _as_one(plan: DomainPlan, live: Definition) -> tuple[MemoryDevice, int]:
+    """The guest's virtio-mem devices as if they were one, and the memory that it has without them."""
+    devices = [*live.virtio_mem, *(device for device, _growth in live_changes(plan) if device.block)]
+    block = max((device.block for device in devices), default=_rules.SIZE_ALIGNMENT)
+    current = sum(device.current or 0 for device in live.virtio_mem)
+    size = sum(device.size for device in devices)
+    return MemoryDevice(VIRTIO_MEM, size, block=block, current=current), live.ram

@@ -1,0 +1,142 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: may change in any release.
+
+"""domain_memory from options to result: read, plan, guard, apply, read again."""
+
+from __future__ import annotations
+
+import typing as t
+from urllib.parse import urlsplit
+
+from ansible_collections.virtmem.libvirt.plugins.module_utils import _rules
+from ansible_collections.virtmem.libvirt.plugins.module_utils._apply import WaitOptions
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_apply import DomainApplier
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_guards import check_guest, check_host, shrink_of
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_options import flat_options
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_pending import spoken_of
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_plan import DomainPlan, Situation, plan_domain
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_report import EMPTY, DomainReport
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_wish import Wish, wish_from
+from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
+from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Definition, MemoryDevice, Observed, Scope
+from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Domain, Hypervisor
+from ansible_collections.virtmem.libvirt.plugins.module_utils._size import parse_size
+from ansible_collections.virtmem.libvirt.plugins.module_utils._virtio_mem_device import UNCHECKED, read
+from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import Clock, fresh_statistics
+
+__all__ = ("EMPTY", "DomainMemory")
+
+
+class DomainMemory:
+    """One run of the module. `result` is true at every moment; see _task.Work."""
+
+    def __init__(self, params: t.Mapping[str, t.Any], hypervisor: Hypervisor, check_mode: bool, clock: Clock) -> None:
+        self._params = params
+        self._hypervisor = hypervisor
+        self._check_mode = check_mode
+        self._clock = clock
+        self._report = DomainReport(params["domain"])
+        self.result = self._report.result
+
+    def run(self) -> None:
+        params, report = self._params, self._report
+        wish = wish_from(params)
+        reserve = parse_size(params["guest_reserve"], "guest_reserve")
+        domain = self._hypervisor.domain(params["domain"])
+        state = domain.state()
+        texts, observed = read(domain, state)
+        statistics = domain.statistics() if state.active else None
+        report.found(state, statistics, _definitions(observed))
+        scopes = _rules.resolve_scopes(params["scope"], state)
+        plan = plan_domain(
+            Situation(
+                wish=wish,
+                observed=observed,
+                scopes=scopes,
+                versions=self._hypervisor.versions(),
+                thp_size=self._hypervisor.thp_size(),
+                actual=statistics.actual if statistics else None,
+                session=urlsplit(self._hypervisor.uri).path == "/session",
+                restart=params["restart"] == "if_required",
+            )
+        )
+        report.planned(plan, wish)
+        for warning in plan.warnings:
+            report.warn(warning)
+        self._guard(plan, domain, observed, reserve)
+        if self._check_mode:
+            report.predicted(plan, params["wait"])
+        else:
+            self._apply(plan, wish, domain, texts)
+
+    def _guard(self, plan: DomainPlan, domain: Domain, observed: Observed, reserve: int) -> None:
+        """Refuse what the guest can't spare or the host can't back; a restart asks nothing of the running guest."""
+        live = observed.live
+        if live is None or plan.restarts:
+            return
+        shrink = shrink_of(plan)
+        if shrink > 0 and self._params["check_guest_memory"]:
+            self._guard_guest(plan, domain, live, shrink, reserve)
+        if self._params["check_host_memory"]:
+            check_host(plan, live, self._hypervisor)
+
+    def _guard_guest(self, plan: DomainPlan, domain: Domain, live: Definition, shrink: int, reserve: int) -> None:
+        if not live.balloon:
+            self._report.warn(UNCHECKED.format("the domain has no memory balloon to ask"))
+            return
+        statistics = fresh_statistics(domain, live.stats_period, not self._check_mode, self._clock)
+        if statistics.usable is None:
+            self._report.warn(UNCHECKED.format("the guest reports no statistics"))
+        elif not statistics.fresh:
+            self._report.warn(UNCHECKED.format("the guest's statistics are old"))
+        else:
+            check_guest(plan, live, shrink, reserve, statistics)
+
+    def _apply(self, plan: DomainPlan, wish: Wish, domain: Domain, texts: t.Mapping[Scope, str]) -> None:
+        params = self._params
+        options = WaitOptions(params["wait"], params["wait_timeout"], params["on_partial"])
+        applier = DomainApplier(plan, domain, texts, options, params["shutdown_timeout"], self._clock)
+        try:
+            applier.carry_out()
+        except VirtmemError:
+            self._report.failed(plan, domain, applier)
+            raise
+        after = self._report.ended(plan, domain, applier)
+        if applier.done and not applier.fell_short:
+            for scope, definition in after.items():
+                _check_stuck(scope, plan.after[scope], definition, wish)
+        for warning in applier.outcome.warnings:
+            self._report.warn(warning)
+
+
+def _definitions(observed: Observed) -> dict[Scope, Definition]:
+    found: dict[Scope, Definition | None] = {"live": observed.live, "config": observed.config}
+    return {scope: definition for scope, definition in found.items() if definition}
+
+
+def _check_stuck(scope: Scope, asked: Definition, got: Definition, wish: Wish) -> None:
+    """Older libvirt drops XML that it does not know, without a word: what was asked for must read back."""
+    wanted, found = flat_options(asked), flat_options(got)
+    lost = [
+        name
+        for name in spoken_of(wish, wanted)
+        if wanted[name] != found.get(name) and (scope == "config" or name != "balloon.target")
+    ]
+    for device in asked.devices:
+        twin = next((other for other in got.devices if device.alias and other.alias == device.alias), None)
+        lost += [f"{device.alias}.{name}" for name in _lost_options(device, twin, wish)] if twin else []
+    if lost:
+        raise VirtmemError(
+            "unsupported",
+            f"libvirt took the {scope} definition, but not {', '.join(lost)}.",
+            hint="Leave the option out, or use a newer libvirt.",
+            details={"lost": lost},
+        )
+
+
+def _lost_options(asked: MemoryDevice, got: MemoryDevice, wish: Wish) -> list[str]:
+    stated = {name for device in wish.devices or () if device.alias == asked.alias for name in device.stated}
+    return sorted(name for name in stated if name != "requested" and getattr(asked, name) != getattr(got, name))

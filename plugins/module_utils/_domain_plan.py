@@ -1,0 +1,211 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: may change in any release.
+
+"""From a domain_memory task and what is there to the steps between. Pure: check mode and the real run share the plan."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, replace
+
+from ansible_collections.virtmem.libvirt.plugins.module_utils import _arithmetic, _device_rules, _domain_rules
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_aim import aim_structure, with_devices
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_config import aim_config, config_steps
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_devices import Match, match_devices
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_live import LivePart, aim_live, live_steps
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_pending import pending_words
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_spread import implied_devices
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_steps import AnyStep, Change
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_wish import Wish
+from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
+from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
+    Definition,
+    MemoryDevice,
+    Observed,
+    Scope,
+    Versions,
+)
+from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Step
+
+
+@dataclass(frozen=True)
+class Situation:
+    """All that a plan is made from. `actual` is the size of the live balloon in bytes, None where it is not known;
+    `session` says that the daemon is a user's own."""
+
+    wish: Wish
+    observed: Observed
+    scopes: tuple[Scope, ...]
+    versions: Versions
+    thp_size: int | None = None
+    actual: int | None = None
+    session: bool = False
+    restart: bool = False
+
+    def definitions(self) -> list[Definition]:
+        return [t.cast(Definition, self.observed.definition(scope)) for scope in self.scopes]
+
+
+@dataclass(frozen=True)
+class DomainPlan:
+    """What a task will do. `before` and `after` are the definitions of the task's scopes; `after` is what a real run
+    ends with if the guest follows. `pending` is what waits for a restart, in words. `concerned` are the names of the
+    live devices that the task says something about, as they shall be. `restarts`
+    says that the guest is shut down and started for what would be `postponed` otherwise."""
+
+    scopes: tuple[Scope, ...]
+    before: t.Mapping[Scope, Definition]
+    after: t.Mapping[Scope, Definition]
+    steps: tuple[AnyStep, ...] = ()
+    pending: tuple[str, ...] = ()
+    concerned: t.Mapping[str, MemoryDevice] | None = None
+    restarts: bool = False
+    postponed: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def writes(self) -> tuple[AnyStep, ...]:
+        return tuple(step for step in self.steps if step.action not in ("wait", "wait_balloon"))
+
+
+def plan_domain(situation: Situation) -> DomainPlan:
+    """The plan. Raises VirtmemError for whatever would not work, before anything is done."""
+    s = situation
+    matches = _matches(s)
+    before = {scope: t.cast(Definition, s.observed.definition(scope)) for scope in s.scopes}
+    config = aim_config(before["config"], matches, s.wish, s.versions, s.thp_size) if "config" in before else None
+    for definition, aimed in ((s.observed.config, config), (s.observed.live, _live_structure(s))):
+        if definition and aimed:
+            _domain_rules.check_session(aimed, definition, "/session" if s.session else "")
+    if config and s.restart and s.observed.live is not None and "live" in before:
+        restarted = _restarted(s, config, matches)
+        if restarted:
+            return restarted
+    live = None
+    if "live" in before:
+        live = aim_live(before["live"], config, matches, s.wish, s.versions, s.thp_size, s.session)
+    after: dict[Scope, Definition] = {}
+    steps: list[AnyStep] = []
+    if live:
+        after["live"] = live.after
+        steps += live_steps(before["live"], live, s.wish, s.actual)
+    if config:
+        after["config"] = config
+        steps += config_steps(before["config"], config, matches)
+    steps.sort(key=_order)
+    return DomainPlan(
+        scopes=s.scopes,
+        before=before,
+        after=after,
+        steps=tuple(steps),
+        pending=_pending(s, live, config, matches),
+        concerned=live.concerned if live else None,
+        warnings=_warnings(s),
+    )
+
+
+def _live_structure(s: Situation) -> Definition | None:
+    return aim_structure(s.observed.live, s.wish, s.versions) if s.observed.live and s.wish.tuning else None
+
+
+# Live asks first, then the stored definition, then waiting, and last what only a guest that has followed allows.
+def _order(step: AnyStep) -> int:
+    if step.action in ("wait", "wait_balloon"):
+        return 2
+    if step.scope == "config":
+        return 1
+    return 3 if step.action == "detach" else 0
+
+
+def _matches(s: Situation) -> list[Match]:
+    """All devices, with the wishes that the task states, and those that `memory` implies."""
+    wishes = s.wish.devices or ()
+    for wish in wishes:
+        _device_rules.check_options(wish)
+    matches = match_devices(wishes, s.observed)
+    implied = implied_devices(s.wish, s.definitions(), _reference(s, matches), s.thp_size)
+    if implied:
+        matches = match_devices((*wishes, *implied), s.observed)
+    arch = s.definitions()[0].arch
+    for match in matches:
+        if match.wish:
+            _device_rules.check_features(match.wish, s.versions, arch)
+    return matches
+
+
+def _reference(s: Situation, matches: t.Sequence[Match]) -> Definition:
+    """The definition whose room tells how large a device for `memory` can be: the running one if it has some."""
+    added = [
+        MemoryDevice(match.wish.model, match.wish.stated.get("size", 0))
+        for match in matches
+        if match.wish and match.live is None and match.config is None
+    ]
+    live = s.observed.live
+    if "live" in s.scopes and live is not None and live.maximum is not None:
+        reference = with_devices(live, (*live.devices, *added))
+        if (s.wish.memory or 0) - reference.ram <= live.maximum - reference.total:
+            return reference
+    reference = aim_structure(t.cast(Definition, s.observed.config or live), s.wish, s.versions)
+    return with_devices(reference, (*reference.devices, *added))
+
+
+def _pending(
+    s: Situation, live: LivePart | None, config: Definition | None, matches: t.Sequence[Match]
+) -> tuple[str, ...]:
+    if s.observed.live is None or config is None:
+        return ()
+    words = pending_words(live.after if live else s.observed.live, config, s.wish, matches)
+    stays = live.stays if live else []
+    told = {text.split(":")[0] for text in stays}
+    return (*(text for text in words if text.split(":")[0] not in told), *stays)
+
+
+def _restarted(s: Situation, config: Definition, matches: t.Sequence[Match]) -> DomainPlan | None:
+    """The plan with a restart, if it brings anything that the running guest can't have without one.
+
+    The stored definition is written first, and the guest started with it: nothing is asked of the running one.
+    """
+    before = t.cast(Definition, s.observed.live)
+    live = aim_live(before, config, matches, s.wish, s.versions, s.thp_size, s.session)
+    postponed = _pending(s, live, config, matches)
+    if not postponed:
+        return None
+    if not s.observed.domain.persistent:
+        raise VirtmemError("unsupported", "restart: a transient domain is gone once it is shut down.")
+    started = _arithmetic.started(config)
+    steps: list[AnyStep] = list(config_steps(t.cast(Definition, s.observed.config), config, matches))
+    steps += [Change("shutdown", "live"), Change("start", "live")]
+    concerned = {device.alias or device.pci_address or str(device.index): device for device in started.virtio_mem}
+    steps += [
+        Step("wait", "live", device, replace(device, current=0), name=name)
+        for name, device in concerned.items()
+        if device.requested
+    ]
+    devices = tuple(replace(device, current=device.requested) if device.block else device for device in started.devices)
+    return DomainPlan(
+        scopes=s.scopes,
+        before={"live": before, "config": t.cast(Definition, s.observed.config)},
+        after={"live": replace(started, devices=devices), "config": config},
+        steps=tuple(steps),
+        concerned=concerned,
+        restarts=True,
+        postponed=postponed,
+        warnings=_warnings(s),
+    )
+
+
+def _warnings(s: Situation) -> tuple[str, ...]:
+    """Upstream's word (virtio-mem user guide): a balloon does not know of virtio-mem, and both together are unsupported."""
+    definition = s.observed.live or s.observed.config
+    target = s.wish.target
+    if definition is None or target is None or not definition.virtio_mem or target >= definition.boot:
+        return ()
+    return (
+        (
+            "A balloon target below boot memory, together with virtio-mem devices, is not supported by QEMU's developers: the"
+            " balloon may take memory that a virtio-mem device gave, and the device can't shrink by it."
+        ),
+    )

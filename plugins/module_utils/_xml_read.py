@@ -1,0 +1,279 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: may change in any release.
+
+"""A domain's XML tree to the model. Called by _xml alone; walks the tree, and needs no lxml for that."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
+    LOCKED,
+    Backing,
+    Balloon,
+    Binding,
+    Definition,
+    HugePage,
+    MemoryDevice,
+    NumaCell,
+    Placement,
+    Tuning,
+)
+from ansible_collections.virtmem.libvirt.plugins.module_utils._sets import parse_set
+from ansible_collections.virtmem.libvirt.plugins.module_utils._size import UNLIMITED, unit_factor
+
+if t.TYPE_CHECKING:
+    Element = t.Any  # lxml ships no types
+
+_PORT_MODELS: t.Final = ("pcie-root-port", "pcie-switch-downstream-port")
+# Controllers that offer a device conventional slots, so that a lack of free ports is no obstacle.
+_SLOT_MODELS: t.Final = ("pci-bridge", "dmi-to-pci-bridge", "pcie-to-pci-bridge", "pcie-expander-bus")
+
+
+def definition(root: Element) -> Definition:
+    os_type = root.find("os/type")
+    maximum = root.find("maxMemory")
+    cells = tuple(_cell(position, cell) for position, cell in enumerate(root.iterfind("cpu/numa/cell")))
+    devices = tuple(device(position, memory) for position, memory in enumerate(device_elements(root)))
+    total = size_of(root.find("memory"))
+    if total is None:  # allowed on input where NUMA cells say it (virDomainDefPostParseMemory)
+        total = sum(cell.memory for cell in cells) + sum(device.size for device in devices)
+    current = size_of(root.find("currentMemory"))
+    return Definition(
+        name=root.findtext("name", ""),
+        uuid=root.findtext("uuid", ""),
+        arch="" if os_type is None else os_type.get("arch", ""),
+        machine="" if os_type is None else os_type.get("machine", ""),
+        total=total,
+        current_memory=current or total,
+        maximum=size_of(maximum),
+        slots=0 if maximum is None else int(maximum.get("slots", "0")),
+        cells=cells,
+        devices=devices,
+        binding=_binding(root),
+        anonymous=_is_anonymous(root),
+        backing=_backing(root),
+        tuning=_tuning(root),
+        placement=_placement(root),
+        memballoon=_memballoon(root),
+        vcpus=int(root.findtext("vcpu", "1")),
+        free_pcie_ports=_free_pcie_ports(root),
+        blockers=_blockers(root),
+        shared_cells=frozenset(cell.id for cell in cells if cell.access == "shared"),
+        pci_addresses=frozenset(filter(None, map(pci_text, root.iterfind("devices/*/address")))),
+    )
+
+
+def device_elements(root: Element) -> list[Element]:
+    return list(root.iterfind("devices/memory"))
+
+
+def size_of(element: Element | None) -> int | None:
+    """A scaled integer in bytes; KiB where the unit is left out (virDomainParseMemory)."""
+    if element is None or element.text is None:
+        return None
+    return _scaled(element.text, element.get("unit"))
+
+
+def _scaled(number: str, unit: str | None) -> int:
+    factor = unit_factor(unit or "KiB")
+    if factor is None:
+        raise ValueError(f"unit {unit}")
+    return int(number.strip()) * factor
+
+
+def _cell(position: int, cell: Element) -> NumaCell:
+    return NumaCell(
+        id=int(cell.get("id", position)),
+        memory=_scaled(cell.get("memory", "0"), cell.get("unit")),
+        cpus=cell.get("cpus"),
+        access=cell.get("memAccess"),
+        discard=_yes_no(cell.get("discard")),
+    )
+
+
+def _backing(root: Element) -> Backing:
+    """`<memoryBacking>`; elements whose mere presence means yes are true."""
+    backing = root.find("memoryBacking")
+    if backing is None:
+        return Backing()
+    hugepages = backing.find("hugepages")
+    allocation = backing.find("allocation")
+    threads = None if allocation is None else allocation.get("threads")
+    return Backing(
+        hugepages=None if hugepages is None else tuple(map(_huge_page, hugepages.iterfind("page"))),
+        source=_attribute(backing, "source", "type"),
+        access=_attribute(backing, "access", "mode"),
+        allocation_mode=_attribute(backing, "allocation", "mode"),
+        allocation_threads=None if threads is None else int(threads),
+        locked=backing.find("locked") is not None,
+        nosharepages=backing.find("nosharepages") is not None,
+        discard=backing.find("discard") is not None,
+    )
+
+
+def _huge_page(page: Element) -> HugePage:
+    return HugePage(_scaled(page.get("size", "0"), page.get("unit")), page.get("nodeset"))
+
+
+def _attribute(parent: Element, path: str, name: str) -> str | None:
+    element = parent.find(path)
+    return None if element is None else element.get(name)
+
+
+def _tuning(root: Element) -> Tuning:
+    def limit(tag: str) -> int | None:
+        size = size_of(root.find(f"memtune/{tag}"))
+        return None if size is None or size >= UNLIMITED else size
+
+    return Tuning(limit("hard_limit"), limit("soft_limit"), limit("swap_hard_limit"))
+
+
+def _placement(root: Element) -> Placement:
+    memory = root.find("numatune/memory")
+    # libvirt's default mode is strict (virDomainNumatuneParseXML)
+    if memory is None:
+        return Placement()
+    return Placement(memory.get("mode", "strict"), memory.get("nodeset"), memory.get("placement") == "auto")
+
+
+def _memballoon(root: Element) -> Balloon:
+    balloon = root.find("devices/memballoon")
+    if balloon is None:
+        return Balloon()
+    return Balloon(
+        model=balloon.get("model", "none"),
+        autodeflate=_on_off(balloon.get("autodeflate")),
+        free_page_reporting=_on_off(balloon.get("freePageReporting")),
+        stats_period=int(_attribute(balloon, "stats", "period") or 0),
+    )
+
+
+def _on_off(value: str | None) -> bool | None:
+    return None if value is None else value == "on"
+
+
+def _yes_no(value: str | None) -> bool | None:
+    return None if value is None else value == "yes"
+
+
+def device(position: int, memory: Element) -> MemoryDevice:
+    node = memory.findtext("target/node")
+    base = memory.find("target/address")
+    target = memory.find("target")
+    alias = memory.find("alias")
+    return MemoryDevice(
+        model=memory.get("model", ""),
+        size=size_of(memory.find("target/size")) or 0,
+        block=size_of(memory.find("target/block")) or 0,
+        requested=size_of(memory.find("target/requested")) or 0,
+        current=size_of(memory.find("target/current")),
+        node=None if node is None else int(node),
+        alias=None if alias is None else alias.get("name"),
+        page_size=size_of(memory.find("source/pagesize")),
+        node_mask=memory.findtext("source/nodemask"),
+        access=memory.get("access"),
+        discard=_yes_no(memory.get("discard")),
+        dynamic_memslots=None if target is None else _yes_no(target.get("dynamicMemslots")),
+        guest_address=None if base is None else int(base.get("base", "0"), 0),
+        pci_address=pci_text(memory.find("address")),
+        path=memory.findtext("source/path"),
+        align_size=size_of(memory.find("source/alignsize")),
+        pmem=True if memory.find("source/pmem") is not None else None,
+        label_size=size_of(memory.find("target/label/size")),
+        readonly=True if memory.find("target/readonly") is not None else None,
+        uuid=memory.findtext("uuid"),
+        slot=dimm_slot(memory.find("address")),
+        iommu=_on_off(_attribute(memory, "driver", "iommu")),
+        ats=_on_off(_attribute(memory, "driver", "ats")),
+        packed=_on_off(_attribute(memory, "driver", "packed")),
+        index=position,
+    )
+
+
+def pci_text(address: Element | None) -> str | None:
+    """A PCI address as people and lspci write it: domain:bus:slot.function."""
+    if address is None or address.get("type") != "pci":
+        return None
+    domain, bus, slot, function = (int(address.get(part, "0"), 0) for part in ("domain", "bus", "slot", "function"))
+    return f"{domain:04x}:{bus:02x}:{slot:02x}.{function:x}"
+
+
+def dimm_slot(address: Element | None) -> int | None:
+    if address is None or address.get("type") != "dimm" or address.get("slot") is None:
+        return None
+    return int(address.get("slot"), 0)
+
+
+def _binding(root: Element) -> Binding:
+    memory = root.find("numatune/memory")
+    page_size: int | None = None
+    cell_pages: dict[int, int] = {}
+    hugepages = root.find("memoryBacking/hugepages")
+    if hugepages is not None and len(hugepages) == 0:
+        page_size = 0  # the host's default huge page size
+    for page in root.iterfind("memoryBacking/hugepages/page"):
+        size = _scaled(page.get("size", "0"), page.get("unit"))
+        if page.get("nodeset") is None:
+            page_size = size
+        else:
+            cell_pages.update(dict.fromkeys(parse_set(page.get("nodeset")), size))
+    return Binding(
+        nodes=_bound_nodes(memory),
+        cell_nodes={
+            int(memnode.get("cellid", "0")): nodes
+            for memnode in root.iterfind("numatune/memnode")
+            if (nodes := _bound_nodes(memnode))
+        },
+        page_size=page_size,
+        cell_page_sizes=cell_pages,
+    )
+
+
+def _bound_nodes(tune: Element | None) -> str | None:
+    # Only these modes keep memory off other nodes; preferred and interleave fall back (numa(7), libvirt numatune).
+    if tune is None or tune.get("mode", "strict") not in ("strict", "restrictive"):
+        return None
+    nodeset: str | None = tune.get("nodeset")
+    return nodeset
+
+
+def _is_anonymous(root: Element) -> bool:
+    return not root.xpath(
+        "memoryBacking/hugepages | memoryBacking/source[@type='file' or @type='memfd']"
+        " | memoryBacking/access[@mode='shared']"
+    )
+
+
+def _free_pcie_ports(root: Element) -> int | None:
+    models = {
+        int(controller.get("index", "0")): controller
+        for controller in root.iterfind("devices/controller")
+        if controller.get("type") == "pci"
+    }
+    if not any(controller.get("model") == "pcie-root" for controller in models.values()):
+        return None
+    if any(controller.get("model") in _SLOT_MODELS for controller in models.values()):
+        return None
+    # Only a device's own address: a <source> has one on the host.
+    taken = {int(address.get("bus", "0"), 0) for address in root.iterfind("devices/*/address[@type='pci']")}
+    return sum(
+        controller.get("model") in _PORT_MODELS
+        and controller.find("target[@hotplug='off']") is None
+        and index not in taken
+        for index, controller in models.items()
+    )
+
+
+def _blockers(root: Element) -> tuple[str, ...]:
+    """What makes QEMU refuse virtio-mem: locked memory ("Incompatible with mlock") and whatever disables RAM discard."""
+    found = (
+        (root.find("memoryBacking/locked"), LOCKED),
+        (root.find("launchSecurity"), "it is a confidential guest (<launchSecurity>)"),
+        (root.find("devices/disk[@type='nvme']"), "it has a disk of type nvme"),
+        (root.find("devices/interface[@type='vdpa']"), "it has an interface of type vdpa"),
+    )
+    return tuple(reason for element, reason in found if element is not None)
