@@ -24,8 +24,8 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import Vir
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Definition, MemoryDevice, Observed, Scope
 from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Domain, Hypervisor
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import parse_size
-from ansible_collections.virtmem.libvirt.plugins.module_utils._virtio_mem_device import UNCHECKED, read
-from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import Clock, fresh_statistics
+from ansible_collections.virtmem.libvirt.plugins.module_utils._virtio_mem_device import read, statistics_to_go_by
+from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import Clock
 
 __all__ = ("EMPTY", "DomainMemory")
 
@@ -79,21 +79,13 @@ class DomainMemory:
             return
         shrink = shrink_of(plan)
         if shrink > 0 and self._params["check_guest_memory"]:
-            self._guard_guest(plan, domain, live, shrink, reserve)
+            statistics, why_not = statistics_to_go_by(domain, observed, self._check_mode, self._clock)
+            if statistics is None:
+                self._report.warn(why_not)
+            else:
+                check_guest(plan, live, shrink, reserve, statistics)
         if self._params["check_host_memory"]:
             check_host(plan, live, self._hypervisor)
-
-    def _guard_guest(self, plan: DomainPlan, domain: Domain, live: Definition, shrink: int, reserve: int) -> None:
-        if not live.balloon:
-            self._report.warn(UNCHECKED.format("the domain has no memory balloon to ask"))
-            return
-        statistics = fresh_statistics(domain, live.stats_period, not self._check_mode, self._clock)
-        if statistics.usable is None:
-            self._report.warn(UNCHECKED.format("the guest reports no statistics"))
-        elif not statistics.fresh:
-            self._report.warn(UNCHECKED.format("the guest's statistics are old"))
-        else:
-            check_guest(plan, live, shrink, reserve, statistics)
 
     def _apply(self, plan: DomainPlan, wish: Wish, domain: Domain, texts: t.Mapping[Scope, str]) -> None:
         params = self._params

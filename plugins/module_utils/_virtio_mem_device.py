@@ -19,6 +19,7 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._guest import offl
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     Definition,
     DomainState,
+    GuestStatistics,
     Observed,
     Scope,
 )
@@ -29,7 +30,7 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._sets import parse
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import about, parse_size
 from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import Clock, fresh_statistics
 
-__all__ = ("EMPTY", "UNCHECKED", "VirtioMemDevice", "desired_from", "read")
+__all__ = ("EMPTY", "VirtioMemDevice", "desired_from", "read", "statistics_to_go_by")
 
 
 def desired_from(params: t.Mapping[str, t.Any]) -> Desired:
@@ -90,17 +91,9 @@ class VirtioMemDevice:
         shrink, live = -plan.live_change, plan.before.get("live")
         if shrink <= 0 or live is None or not self._params["check_guest_memory"]:
             return
-        definition = t.cast(Definition, observed.live)
-        if not definition.balloon:
-            self._report.warn(UNCHECKED.format("the domain has no memory balloon to ask"))
-            return
-        # A paused guest says nothing new.
-        may_ask = not self._check_mode and observed.domain.state == "running"
-        statistics = fresh_statistics(domain, definition.stats_period, may_ask, self._clock)
-        if statistics.usable is None:
-            self._report.warn(UNCHECKED.format("the guest reports no statistics"))
-        elif not statistics.fresh:
-            self._report.warn(UNCHECKED.format("the guest's statistics are old"))
+        statistics, why_not = statistics_to_go_by(domain, observed, self._check_mode, self._clock)
+        if statistics is None:
+            self._report.warn(why_not)
         else:
             _rules.check_guest_memory(shrink, reserve, statistics, live)
 
@@ -183,4 +176,20 @@ def read(domain: Domain, state: DomainState) -> tuple[dict[Scope, str], Observed
     return texts, Observed(state, models.get("live"), models.get("config"))
 
 
-UNCHECKED: t.Final = "Whether the guest can spare the memory was not checked: {}."
+def statistics_to_go_by(
+    domain: Domain, observed: Observed, check_mode: bool, clock: Clock
+) -> tuple[GuestStatistics | None, str]:
+    """What the running guest says of its memory just now; or None, and a warning that says why a shrink goes unchecked."""
+    live = t.cast(Definition, observed.live)
+    if not live.balloon:
+        return None, _UNCHECKED.format("the domain has no memory balloon to ask")
+    may_ask = not check_mode and observed.domain.state == "running"  # a paused guest says nothing new
+    statistics = fresh_statistics(domain, live.stats_period, may_ask, clock)
+    if statistics.usable is None:
+        return None, _UNCHECKED.format("the guest reports no statistics")
+    if not statistics.fresh:
+        return None, _UNCHECKED.format("the guest's statistics are old")
+    return statistics, ""
+
+
+_UNCHECKED: t.Final = "Whether the guest can spare the memory was not checked: {}."
