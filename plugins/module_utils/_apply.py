@@ -200,17 +200,7 @@ class Applier:
 
     def _unplug(self, step: Step, watch: Watch) -> None:
         """Detach from the running guest, once the guest has given everything back, and see it gone."""
-        now = self._live_device(step.device)
-        if now is None or now.current:
-            return  # warned already (on_partial), or nobody wants to wait
-        try:
-            self._write(step)
-        except VirtmemError as exc:
-            if exc.code != "unplug_unsupported":
-                raise
-            self.outcome.stays = exc.message
-            return
-        if not self._options.wait:
+        if not self._ask_to_leave(step) or not self._options.wait:
             return
         if not wait_until(lambda: self._live_device(step.device) is None, watch, self._time_left(), self._clock):
             raise VirtmemError(
@@ -219,6 +209,20 @@ class Applier:
                 hint="The request stays: the device leaves when the guest handles it. A paused guest does not.",
                 details={"wait_timeout": self._options.timeout},
             )
+
+    def _ask_to_leave(self, step: Step) -> bool:
+        """Ask the guest to let go of a device, if it has given everything back; whether it was asked."""
+        now = self._live_device(step.device)
+        if now is None or now.current:
+            return False  # warned already (on_partial), or nobody wants to wait
+        try:
+            self._write(step)
+        except VirtmemError as exc:
+            if exc.code != "unplug_unsupported":
+                raise
+            self.outcome.stays = exc.message
+            return False
+        return True
 
     # --------------------------------------------------------------------------------------------- partial outcomes
 

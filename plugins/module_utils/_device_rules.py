@@ -15,7 +15,7 @@ import typing as t
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils import _capabilities, _rules
+from ansible_collections.virtmem.libvirt.plugins.module_utils import _capabilities, _plan, _rules
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_options import DRIVER
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_wish import DeviceWish
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
@@ -25,7 +25,6 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     MemoryDevice,
     Versions,
 )
-from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import smallest_block
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import KIB, MIB, format_size
 
 # The options that mean something for a model. libvirt drops others without a word, or refuses them.
@@ -35,22 +34,7 @@ OPTIONS: t.Final[t.Mapping[str, frozenset[str]]] = {
         {"size", "node", "path", "align_size", "pmem", "label_size", "readonly", "uuid", "access", "slot"}
     ),
     "virtio-pmem": frozenset({"size", "path", "access", "pci_address", "guest_address", *DRIVER}),
-    VIRTIO_MEM: frozenset(
-        {
-            "size",
-            "node",
-            "block",
-            "requested",
-            "page_size",
-            "node_mask",
-            "access",
-            "discard",
-            "dynamic_memslots",
-            "guest_address",
-            "pci_address",
-            *DRIVER,
-        }
-    ),
+    VIRTIO_MEM: frozenset({*_plan.DEVICE_OPTIONS, *DRIVER}),
     "sgx-epc": frozenset({"size", "node", "node_mask"}),
 }
 
@@ -164,7 +148,7 @@ def check_device(device: MemoryDevice, definition: Definition, thp_size: int | N
     with at(place):
         if device.model == VIRTIO_MEM:
             _rules.check_page_size(device)
-            _rules.check_block(device, smallest_block(definition, thp_size) or MIB)
+            _rules.check_block(device, _plan.smallest_block(definition, thp_size) or MIB)
             _rules.check_requested(device)
             _rules.check_guest_address(device)
         _rules.check_size(device)

@@ -64,7 +64,8 @@ class DomainApplier(Applier):
 
     def _carry_out(self, step: AnyStep, watch: Watch) -> None:
         if isinstance(step, Step) and (step.action, step.scope) == ("detach", "live"):
-            self._ask_to_leave(step)
+            if self._ask_to_leave(step):
+                self._leaving.append(step.device)
         elif isinstance(step, Step):
             self._take(step, watch)
         elif step.action == "wait_balloon":
@@ -158,20 +159,6 @@ class DomainApplier(Applier):
             return
         now = self._live_device(step.device)
         self._short.append((step, self._shortfall(step, (now.current or 0) if now else 0)))
-
-    def _ask_to_leave(self, step: Step) -> None:
-        """Ask the guest to let go of a device, once it has given everything back."""
-        now = self._live_device(step.device)
-        if now is None or now.current:
-            return  # told already, or nobody wants to wait
-        try:
-            self._write(step)
-        except VirtmemError as exc:
-            if exc.code != "unplug_unsupported":
-                raise
-            self.outcome.stays = exc.message
-            return
-        self._leaving.append(step.device)
 
     def _await_leaving(self, watch: Watch) -> None:
         def left() -> list[MemoryDevice]:

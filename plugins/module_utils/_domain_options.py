@@ -11,6 +11,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import asdict
 
+from ansible_collections.virtmem.libvirt.plugins.module_utils import _plan
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Backing, Definition, MemoryDevice
 
 Facts = dict[str, t.Any]
@@ -67,17 +68,7 @@ def _flat(prefix: str, facts: Facts) -> t.Iterator[tuple[str, t.Any]]:
 DRIVER: t.Final = ("iommu", "ats", "packed")
 # A device's attributes that a task can state, besides its alias and model; see _model.MemoryDevice.
 DEVICE_OPTIONS: t.Final = (
-    "node",
-    "size",
-    "block",
-    "requested",
-    "page_size",
-    "node_mask",
-    "access",
-    "discard",
-    "dynamic_memslots",
-    "guest_address",
-    "pci_address",
+    *_plan.DEVICE_OPTIONS,
     "path",
     "align_size",
     "pmem",
