@@ -125,7 +125,7 @@ def sanity(session: nox.Session) -> None:
     place = tree.arrange("sanity")
     pythons, folder = ansible_test.pythons()
     path = os.pathsep.join(filter(None, [session.bin, folder, os.environ["PATH"]]))
-    session.env.update(ansible_test.private_home(session), PATH=path)
+    session.env.update(ansible_test.private_home(session, "sanity"), PATH=path)
     with session.chdir(place):
         session.run("ansible-test", "sanity", *pythons, "--color", "no", *session.posargs)
 
@@ -156,10 +156,13 @@ def integration(session: nox.Session) -> None:
     unknown = set(wanted) - set(targets.names())
     if unknown:
         session.error("no such target:", *sorted(unknown), "| there are:", *targets.names())
-    session.env.update(ansible_test.private_home(session), PATH=f"{session.bin}{os.pathsep}{os.environ['PATH']}")
+    homes = [
+        ansible_test.private_home(session, f"integration-{number}")
+        for number in range(1 if "--one-at-a-time" in session.posargs else targets.WORKERS)
+    ]
+    session.env["PATH"] = f"{session.bin}{os.pathsep}{os.environ['PATH']}"
     environment = {name: value for name, value in {**os.environ, **session.env}.items() if value is not None}
-    run = targets.Run(wanted, SYSTEM_PYTHON, environment)
-    if not run.all(1 if "--one-at-a-time" in session.posargs else targets.WORKERS):
+    if not targets.Run(wanted, SYSTEM_PYTHON, [{**environment, **home} for home in homes]).all():
         session.error("a target failed")
 
 

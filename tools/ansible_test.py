@@ -55,9 +55,9 @@ def _runs(python: Path | str) -> bool:
     return subprocess.run([python, "-c", ""], check=False, capture_output=True).returncode == 0
 
 
-def private_home(session: nox.Session) -> dict[str, str]:
-    """Make a home with pip's bootstrap in ansible-test's cache and the caller's pip configuration."""
-    home = tree.WORK / "homes" / session.name
+def private_home(session: nox.Session, name: str) -> dict[str, str]:
+    """Make a home of this name with pip's bootstrap in ansible-test's cache and the caller's pip configuration."""
+    home = tree.WORK / "homes" / name
     version = _ask(session, "python", "-c", ASK_PIP_VERSION.format(*sys.version_info)).strip()
     cache = home / ".ansible/test/cache"
     cache.mkdir(parents=True, exist_ok=True)

@@ -4,8 +4,8 @@
 
 """Runs the integration targets with ansible-test, two at a time, tells of each as it ends, and leaves no lab behind.
 
-A target mostly waits for a guest, so two fit on two cores. Each worker has a copy of the collection and a lab of its own;
-the lab stays up from one target to the next.
+A target mostly waits for a guest, so two fit on two cores. Each worker has a home, a copy of the collection and a lab of
+its own (two that shared a home would both make ansible-test's key there); the lab stays up from one target to the next.
 """
 
 from __future__ import annotations
@@ -37,24 +37,24 @@ def names() -> list[str]:
 
 @dataclass
 class Run:
-    """The targets to run, with whose Python, and what came of those that have ended."""
+    """The targets to run, with whose Python, in which environments, and what came of those that have ended."""
 
     wanted: list[str]
     python: str
-    environment: dict[str, str]
+    environments: list[dict[str, str]]  # one for each worker
     results: dict[str, tuple[bool, float]] = field(default_factory=dict)
     speaking: threading.Lock = field(default_factory=threading.Lock)
 
-    def all(self, workers: int = WORKERS) -> bool:
+    def all(self) -> bool:
         """Run all of them, whatever becomes of each, and end with a table."""
         waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
         for name in self.wanted:
             waiting.put(name)
-        labs = [f"test-{os.getpid()}-{number}" for number in range(min(workers, len(self.wanted)))]
+        labs = [f"test-{os.getpid()}-{number}" for number in range(min(len(self.environments), len(self.wanted)))]
         trees = [tree.arrange(f"integration-{number}") for number in range(len(labs))]
         try:
             with ThreadPoolExecutor(len(labs)) as pool:
-                for worker in [pool.submit(self._work, waiting, *own) for own in zip(trees, labs)]:
+                for worker in [pool.submit(self._work, waiting, *own) for own in zip(trees, labs, self.environments)]:
                     worker.result()
         finally:
             for lab in labs:
@@ -66,7 +66,7 @@ class Run:
         print(f"{passed} of {len(self.wanted)} targets passed", flush=True)
         return passed == len(self.wanted)
 
-    def _work(self, waiting: queue.SimpleQueue[str], place: Path, lab: str) -> None:
+    def _work(self, waiting: queue.SimpleQueue[str], place: Path, lab: str, environment: dict[str, str]) -> None:
         _configure(place, lab)
         command = _command(self.python)
         while True:
@@ -74,15 +74,15 @@ class Run:
                 name = waiting.get_nowait()
             except queue.Empty:
                 return
-            self._target(name, command, place)
+            self._target(name, command, place, environment)
 
-    def _target(self, name: str, command: list[str], place: Path) -> None:
+    def _target(self, name: str, command: list[str], place: Path, environment: dict[str, str]) -> None:
         self._say(f"{name:<36} ...")
         started = time.monotonic()
         ended = subprocess.run(
             [*command, name],
             cwd=place,
-            env=self.environment,
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
