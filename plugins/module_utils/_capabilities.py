@@ -40,7 +40,9 @@ FEATURES: t.Final[t.Mapping[str, Feature]] = {
     "virtio-mem on s390x": Feature((11, 1, 0), (10, 0, 0), "libvirt NEWS 11.1.0; QEMU 10.0 virtio-mem-ccw"),
     "guest_address": Feature((9, 4, 0), (5, 1, 0), "libvirt NEWS 9.4.0: <target><address base>"),
     "dynamic_memslots": Feature((10, 1, 0), (8, 2, 0), "libvirt NEWS 10.1.0; QEMU 8.2 dynamic-memslots"),
-    "virtio-pmem": Feature((7, 9, 0), (5, 1, 0), "libvirt NEWS 7.1.0; QEMU 4.1"),
+    "virtio-pmem": Feature(
+        (9, 4, 0), (5, 1, 0), "9.0 defines and does not start it: memory device info is not handled"
+    ),
     "sgx-epc": Feature((8, 10, 0), (7, 0, 0), "libvirt NEWS 8.10.0; QEMU 7.0"),
     "driver": Feature((11, 9, 0), (5, 1, 0), "libvirt NEWS 11.9.0: virtio options of virtio-mem and virtio-pmem"),
     "allocation.threads": Feature((8, 2, 0), (5, 1, 0), "libvirt NEWS 8.2.0; QEMU prealloc-threads"),

@@ -131,13 +131,15 @@ def check_options(wish: DeviceWish) -> None:
         )
 
 
-def check_features(wish: DeviceWish, versions: Versions, arch: str) -> None:
+def check_features(wish: DeviceWish, versions: Versions, arch: str, *, new: bool) -> None:
     """What this libvirt and QEMU know: older ones drop XML that is new to them without a word."""
     with at(wish.place):
         if wish.model == VIRTIO_MEM:
             _capabilities.require_virtio_mem(versions, arch)
-        for feature in (wish.model, "guest_address", "dynamic_memslots"):
-            if feature != VIRTIO_MEM and feature in _capabilities.FEATURES and feature in (wish.model, *wish.stated):
+        elif new and wish.model in _capabilities.FEATURES:
+            _capabilities.require(wish.model, versions)
+        for feature in ("guest_address", "dynamic_memslots"):
+            if feature in wish.stated:
                 _capabilities.require(feature, versions)
         if any(name in wish.stated for name in DRIVER):
             _capabilities.require("driver", versions)

@@ -129,14 +129,16 @@ def with_cell(definition: Definition) -> Definition:
 
 
 def aim_current_memory(before: Definition, after: Definition, target: int | None) -> int:
-    """`<currentMemory>` of the stored definition: below boot memory it is a balloon at the next start, else nothing."""
-    if target is not None:
-        return target if target < after.boot else _uninflated(before, after)
-    if before.current_memory < before.boot:
-        return min(before.current_memory, after.total)
-    return _uninflated(before, after)
+    """`<currentMemory>` of the stored definition: below boot memory it is a balloon at the next start, else nothing.
 
-
-def _uninflated(before: Definition, after: Definition) -> int:
-    unchanged = before.total == after.total and before.current_memory >= before.boot
-    return before.current_memory if unchanged else after.total
+    It follows boot memory, and does not count devices; where libvirt has counted them in (its own attach does), it goes
+    on as libvirt would.
+    """
+    if target is not None and target < after.boot:
+        return target
+    if before.current_memory > before.boot:
+        moved = before.current_memory + after.total - before.total
+        return min(max(moved, after.boot), after.total)
+    if target is None and before.current_memory < before.boot:
+        return min(before.current_memory, after.boot)
+    return after.boot

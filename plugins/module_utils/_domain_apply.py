@@ -43,6 +43,8 @@ class DomainApplier(Applier):
         super().__init__(Plan(plan.scopes, {}, {}), domain, texts, options, clock)
         self.done: list[AnyStep] = []
         self._todo = plan.steps
+        self._before = plan.before
+        self._removed: dict[MemoryDevice, str] = {}  # what left the stored definition, as XML
         self._shutdown_timeout = shutdown_timeout
         self.fell_short = False
         self.restored = False
@@ -58,6 +60,8 @@ class DomainApplier(Applier):
             for step in self._todo:
                 if step.action not in ("wait", "wait_balloon"):
                     self._deal_with_short(watch)
+                if step.scope == "config":
+                    self._await_leaving(watch)
                 self._carry_out(step, watch)
             self._deal_with_short(watch)
             self._await_leaving(watch)
@@ -80,6 +84,8 @@ class DomainApplier(Applier):
     # ------------------------------------------------------------------------------------------------------- writing
 
     def _write(self, step: Step) -> None:
+        if (step.action, step.scope) == ("detach", "config"):
+            self._removed[step.device] = self._own_xml(step)
         super()._write(step)
         self.done.append(step)
 
@@ -166,8 +172,10 @@ class DomainApplier(Applier):
 
         if not self._options.wait or not self._leaving:
             return
-        if not wait_until(lambda: not left(), watch, self._time_left(), self._clock):
-            names = ", ".join(str(device.alias) for device in left())
+        gone = wait_until(lambda: not left(), watch, self._time_left(), self._clock)
+        names = ", ".join(str(device.alias) for device in left())
+        self._leaving.clear()
+        if not gone:
             raise VirtmemError(
                 "timeout",
                 f"The guest did not let go of {names} in {self._options.timeout:g} s.",
@@ -240,10 +248,32 @@ class DomainApplier(Applier):
 
     def _roll_back(self, watch: Watch) -> None:
         for done in reversed(list(self.done)):
-            if isinstance(done, Step):
-                self._undo(done, watch)
-            else:
+            if isinstance(done, Change):
                 self._undo_change(done)
+            elif (done.action, done.scope) == ("detach", "config"):
+                self._put_back(done)
+            elif done.action != "set_current_memory":
+                self._undo(done, watch)
+        self._restore_current_memory()
+
+    def _put_back(self, done: Step) -> None:
+        """Give the stored definition its device again, with its addresses."""
+        self._domain.attach(self._removed[done.device], "config")
+        self._texts.pop("config", None)
+        self.done.append(replace(done, action="attach"))
+
+    def _restore_current_memory(self) -> None:
+        """libvirt adds and subtracts what is attached and detached (see _arithmetic), and not always the same."""
+        changed = [
+            done.device
+            for done in self.done
+            if isinstance(done, Step) and done.scope == "config" and done.action in ("attach", "detach")
+        ]
+        if changed:
+            before = self._before["config"].current_memory
+            now = _xml.parse_definition(self._text("config"))
+            if now.current_memory != before <= now.boot:
+                self._write(Step("set_current_memory", "config", changed[-1], None, before))
 
     def _undo_change(self, done: Change) -> None:
         if done.action == "define":

@@ -115,13 +115,11 @@ def config_steps(before: Definition, after: Definition, matches: t.Sequence[Matc
             old["devices"], new["devices"] = _device_changes(before, after), _device_changes(after, before)
         return [Change("define", "config", old, new, after, before)]
     steps, current = _device_steps(before, after, matches)
-    if before.current_memory < before.boot:
-        wanted = before.current_memory
-    elif current < before.boot:  # libvirt subtracted too much: the guest would start with a balloon
-        wanted = before.boot
-    else:
+    if current == after.current_memory:
         return list(steps)
-    last = steps[-1]
+    # libvirt has added or subtracted the device's size (see _plan._restore_current_memory), and takes no more than boot
+    # memory here.
+    wanted, last = min(after.current_memory, after.boot), steps[-1]
     return [*steps, Step("set_current_memory", "config", last.device, None, wanted, last.name)]
 
 

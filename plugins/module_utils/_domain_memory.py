@@ -15,7 +15,11 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils import _rules
 from ansible_collections.virtmem.libvirt.plugins.module_utils._apply import WaitOptions
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_apply import DomainApplier
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_guards import check_guest, check_host, shrink_of
-from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_options import flat_options
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_options import (
+    ADDRESSES,
+    changed_options,
+    flat_options,
+)
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_pending import spoken_of
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_plan import DomainPlan, Situation, plan_domain
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_report import EMPTY, DomainReport
@@ -99,7 +103,7 @@ class DomainMemory:
         after = self._report.ended(plan, domain, applier)
         if applier.done and not applier.fell_short:
             for scope, definition in after.items():
-                _check_stuck(scope, plan.after[scope], definition, wish)
+                _check_stuck(scope, plan, definition, wish)
         for warning in applier.outcome.warnings:
             self._report.warn(warning)
 
@@ -109,17 +113,19 @@ def _definitions(observed: Observed) -> dict[Scope, Definition]:
     return {scope: definition for scope, definition in found.items() if definition}
 
 
-def _check_stuck(scope: Scope, asked: Definition, got: Definition, wish: Wish) -> None:
+def _check_stuck(scope: Scope, plan: DomainPlan, got: Definition, wish: Wish) -> None:
     """Older libvirt drops XML that it does not know, without a word: what was asked for must read back."""
+    asked = plan.after[scope]
     wanted, found = flat_options(asked), flat_options(got)
     lost = [
         name
         for name in spoken_of(wish, wanted)
         if wanted[name] != found.get(name) and (scope == "config" or name != "balloon.target")
     ]
+    before = {device.index: device for device in plan.before[scope].devices}
     for device in asked.devices:
-        twin = next((other for other in got.devices if device.alias and other.alias == device.alias), None)
-        lost += [f"{device.alias}.{name}" for name in _lost_options(device, twin, wish)] if twin else []
+        written = changed_options(before.get(device.index, MemoryDevice(device.model, 0)), device)
+        lost += [f"{device.alias or device.model}.{name}" for name in _lost_options(written, device, got, wish)]
     if lost:
         raise VirtmemError(
             "unsupported",
@@ -129,6 +135,24 @@ def _check_stuck(scope: Scope, asked: Definition, got: Definition, wish: Wish) -
         )
 
 
-def _lost_options(asked: MemoryDevice, got: MemoryDevice, wish: Wish) -> list[str]:
-    stated = {name for device in wish.devices or () if device.alias == asked.alias for name in device.stated}
-    return sorted(name for name in stated if name != "requested" and getattr(asked, name) != getattr(got, name))
+def _lost_options(written: t.Sequence[str], asked: MemoryDevice, got: Definition, wish: Wish) -> list[str]:
+    """Those of the written options that no device like the one that was asked for has. libvirt chooses addresses."""
+    names = [
+        name
+        for name in written
+        if getattr(asked, name) is not None
+        and name != "requested"
+        and (name not in ADDRESSES or getattr(asked, name) in wish.stated_values(name))
+    ]
+    twins = [device for device in got.devices if _may_be(device, asked)]
+    return min(
+        ([name for name in names if getattr(twin, name) != getattr(asked, name)] for twin in twins),
+        key=len,
+        default=names,
+    )
+
+
+def _may_be(device: MemoryDevice, asked: MemoryDevice) -> bool:
+    if asked.user_alias:
+        return device.alias == asked.alias
+    return device.model == asked.model

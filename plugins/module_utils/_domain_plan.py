@@ -95,7 +95,7 @@ def plan_domain(situation: Situation) -> DomainPlan:
     if config:
         after["config"] = config
         steps += config_steps(before["config"], config, matches)
-    steps.sort(key=_order)
+    steps.sort(key=_order_leaving if live and (live.leaving or live.stays) else _order)
     return DomainPlan(
         scopes=s.scopes,
         before=before,
@@ -111,13 +111,20 @@ def _live_structure(s: Situation) -> Definition | None:
     return aim_structure(s.observed.live, s.wish, s.versions) if s.observed.live and s.wish.tuning else None
 
 
-# Live asks first, then the stored definition, then waiting, and last what only a guest that has followed allows.
 def _order(step: AnyStep) -> int:
+    """Live asks first, then the stored definition, then waiting."""
     if step.action in ("wait", "wait_balloon"):
         return 2
-    if step.scope == "config":
+    return 1 if step.scope == "config" else 0
+
+
+def _order_leaving(step: AnyStep) -> int:
+    """Where a device leaves the running guest, the stored definition keeps it until the guest has let go of it."""
+    if step.action in ("wait", "wait_balloon"):
         return 1
-    return 3 if step.action == "detach" else 0
+    if step.scope == "config":
+        return 3
+    return 2 if step.action == "detach" else 0
 
 
 def _matches(s: Situation) -> list[Match]:
@@ -132,7 +139,8 @@ def _matches(s: Situation) -> list[Match]:
     arch = s.definitions()[0].arch
     for match in matches:
         if match.wish:
-            _device_rules.check_features(match.wish, s.versions, arch)
+            is_new = match.live is None and match.config is None
+            _device_rules.check_features(match.wish, s.versions, arch, new=is_new)
     return matches
 
 

@@ -47,7 +47,7 @@ LINES = {
     "virtio-mem on s390x": ((11, 1, 0), (10, 0, 0)),
     "guest_address": ((9, 4, 0), (5, 1, 0)),
     "dynamic_memslots": ((10, 1, 0), (8, 2, 0)),
-    "virtio-pmem": ((7, 9, 0), (5, 1, 0)),
+    "virtio-pmem": ((9, 4, 0), (5, 1, 0)),
     "sgx-epc": ((8, 10, 0), (7, 0, 0)),
     "driver": ((11, 9, 0), (5, 1, 0)),
     "allocation.threads": ((8, 2, 0), (5, 1, 0)),

@@ -7,13 +7,14 @@
 from __future__ import annotations
 
 import functools
+import re
 
 import pytest
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Versions
 from ansible_collections.virtmem.libvirt.tests.unit.plugins import running
-from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake_hypervisor import GIB, Guest, device
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake_hypervisor import GIB, MIB, Guest, device
 
 DIMM = functools.partial(device, model="dimm")
 
@@ -227,6 +228,80 @@ def test_purge_in_a_running_guest(domain_memory, hypervisor):
     )
     assert [found["alias"] for found in left["after"]["live"]["devices"]] == ["ua-a"]
     assert [found["alias"] for found in left["after"]["config"]["devices"]] == ["ua-a"]
+
+
+NEW = {"model": "virtio-mem", "alias": "ua-b", "size": "2GiB", "requested": "1GiB"}
+# `<currentMemory>` in GiB before, a task, and after: 2 GiB of boot memory, one device of 16 GiB.
+CURRENT_MEMORY = [
+    (2, {"boot": "4GiB"}, 4),
+    (18, {"boot": "4GiB"}, 20),
+    (1, {"boot": "4GiB"}, 1),
+    (1, {"balloon": {"target": "2GiB"}}, 2),
+    (2, {"balloon": {"target": "1GiB"}}, 1),
+    (2, {"maximum": {"size": "128GiB"}}, 2),
+    (2, {"devices": [NEW]}, 2),
+    (1, {"devices": [NEW]}, 1),
+    (18, {"devices": [NEW]}, 20),
+    (2, {"devices": [{"model": "nvdimm", "path": "/nv", "size": "1GiB"}]}, 2),
+    (2, {"devices": [], "purge_devices": True}, 2),
+    (1, {"devices": [], "purge_devices": True}, 1),
+    (18, {"devices": [], "purge_devices": True}, 2),
+    (2, {"devices": [], "purge_devices": True, "boot": "3GiB"}, 3),
+]
+
+
+@pytest.mark.parametrize(("before", "task", "after"), CURRENT_MEMORY)
+def test_current_memory_is_about_boot_memory(before, task, after, domain_memory, hypervisor):
+    hypervisor.add(device(), current=before * GIB)
+    left = check_real_again(domain_memory, hypervisor, **task)
+    assert left["before"]["config"]["current_memory"] == before * GIB
+    assert left["after"]["config"]["current_memory"] == after * GIB
+
+
+def test_purge_keeps_the_stored_device_until_the_guest_has_let_go(domain_memory, hypervisor):
+    domain = hypervisor.add(device("ua-a"), guest=Guest(lowest=64 * MIB)).start()
+    purge = functools.partial(domain_memory, devices=[], purge_devices=True, check_guest_memory=False, wait_timeout=30)
+    left = purge()
+    assert left["error_code"] == "partial"
+    assert domain.requested("config", "ua-a") is not None
+    assert [(step["action"], step["scope"], step["done"]) for step in left["steps"]] == [
+        ("resize", "live", True),
+        ("detach", "live", False),
+        ("detach", "config", False),
+    ]
+    domain.guest = Guest(lets_go=False)
+    left = purge()
+    assert left["error_code"] == "timeout"
+    assert domain.requested("config", "ua-a") is not None
+    domain.guest = Guest()
+    assert not purge().failed
+    assert domain.requested("config", "ua-a") is None
+
+
+def test_a_purged_device_comes_back_if_the_guest_does_not_start(domain_memory, hypervisor):
+    hypervisor.versions_are = Versions((9, 0, 0), (7, 2, 22))
+    domain = hypervisor.add(device("ua-a"), device("ua-b"), current=GIB).start()
+    config, start = domain.config, domain.start
+
+    def refuse_once(*_):
+        domain.start = start
+        raise VirtmemError("libvirt_error", "libvirt could not start the domain: no.")
+
+    domain.start = refuse_once
+    left = domain_memory(devices=[{"model": "virtio-mem", "alias": "ua-a"}], purge_devices=True, restart="if_required")
+    assert left["error_code"] == "libvirt_error"
+    assert left["domain"]["state"] == "running"
+    assert domain.config == config
+
+
+def test_what_libvirt_drops_is_an_error_also_without_an_alias(domain_memory, hypervisor):
+    """As libvirt before 12 drops what it does not know."""
+    domain = hypervisor.add(DIMM(None, GIB))
+    define = domain.define
+    domain.define = lambda text: define(re.sub(r" access=.shared.", "", text))
+    left = domain_memory(devices=[{"model": "dimm", "access": "shared"}])
+    assert left["error_code"] == "unsupported"
+    assert left["details"]["lost"] == ["dimm.access"]
 
 
 def test_purge_where_qemu_can_not_unplug(domain_memory, hypervisor):
