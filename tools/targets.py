@@ -25,7 +25,7 @@ from tools import tree
 
 FOLDER = tree.ROOT / "tests/integration/targets"
 LAB = tree.ROOT / "tests/lab/lab.py"
-LAB_VARIABLES = ("VIRTMEM_LAB_", "XDG_CACHE_HOME")
+LAB_VARIABLES = ("VIRTMEM_LAB_", "VIRTMEM_CORPUS", "XDG_CACHE_HOME")
 WORKERS = 2
 
 

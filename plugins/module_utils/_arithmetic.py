@@ -39,7 +39,7 @@ def read_back(written: Definition, versions: Versions) -> Definition:
 
     PCI addresses and aliases aside, which nobody can foresee.
     """
-    definition = replace(written, devices=tuple(_defaulted(device) for device in written.devices))
+    definition = _in_whole_kib(written)
     if definition.cells:
         # Whatever <memory> says, the cells and the devices decide (virDomainDefSetMemoryTotal).
         cells = tuple(sorted(definition.cells, key=lambda cell: cell.id))
@@ -53,10 +53,27 @@ def read_back(written: Definition, versions: Versions) -> Definition:
     return definition
 
 
+def _in_whole_kib(written: Definition) -> Definition:
+    """virDomainParseMemory: each size by itself, so that a sum of bytes may come out larger."""
+    return replace(
+        written,
+        total=round_up(written.total, KIB),
+        current_memory=round_up(written.current_memory, KIB),
+        maximum=None if written.maximum is None else round_up(written.maximum, KIB),
+        cells=tuple(replace(cell, memory=round_up(cell.memory, KIB)) for cell in written.cells),
+        devices=tuple(_defaulted(device) for device in written.devices),
+    )
+
+
 def _defaulted(device: MemoryDevice) -> MemoryDevice:
     """virDomainMemoryDefPostParse: a virtio-pmem device is shared; sizes are whole KiB."""
-    size = round_up(device.size, KIB)
-    return replace(device, size=size, access="shared" if device.model == "virtio-pmem" else device.access)
+    return replace(
+        device,
+        size=round_up(device.size, KIB),
+        block=round_up(device.block, KIB),
+        requested=round_up(device.requested, KIB),
+        access="shared" if device.model == "virtio-pmem" else device.access,
+    )
 
 
 def _invents_cell(definition: Definition, versions: Versions) -> bool:
@@ -74,15 +91,10 @@ def _with_invented_cell(definition: Definition) -> Definition:
 
 
 def _with_all_vcpus(cells: tuple[NumaCell, ...], vcpus: int) -> tuple[NumaCell, ...]:
-    """vCPUs that no cell lists go to cell 0 (virDomainNumaFillCPUsInNode)."""
-    listed = {cpu for cell in cells for cpu in members_of(cell.cpus)}
-    missing = set(range(vcpus)) - listed
-    if not missing:
-        return cells
-    return tuple(
-        replace(cell, cpus=format_set(sorted(missing | set(members_of(cell.cpus))))) if cell.id == 0 else cell
-        for cell in cells
-    )
+    """vCPUs that no cell lists go to the first, cell 0 (virDomainNumaFillCPUsInNode); sets are written in one way."""
+    sets = {cell.id: set(members_of(cell.cpus)) for cell in cells}
+    sets[cells[0].id] |= set(range(vcpus)).difference(*sets.values())
+    return tuple(replace(cell, cpus=format_set(sets[cell.id]) or None) for cell in cells)
 
 
 def started(definition: Definition) -> Definition:
@@ -106,6 +118,7 @@ def started(definition: Definition) -> Definition:
 
 def attached(definition: Definition, device: MemoryDevice) -> Definition:
     """A stored definition after qemuDomainAttachMemoryConfig: both sums grow by the full size."""
+    device = _defaulted(device)
     return replace(
         definition,
         devices=(*definition.devices, device),

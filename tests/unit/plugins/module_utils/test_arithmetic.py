@@ -42,6 +42,22 @@ def test_vcpus_of_no_cell_go_to_cell_0():
     assert [(cell.id, cell.cpus) for cell in found.cells] == [(0, "0-1,3"), (1, "2")]
 
 
+def test_sets_are_written_in_one_way():
+    cells = (NumaCell(0, GIB, "0,1,2-3"), NumaCell(1, GIB))
+    assert [cell.cpus for cell in _arithmetic.read_back(definition(cells=cells), NEW).cells] == ["0-3", None]
+
+
+def test_each_size_is_rounded_up_to_kib():
+    device = replace(DEVICE, size=GIB - 1, block=2 * MIB - 1, requested=2 * MIB - 1)
+    cells = (NumaCell(0, 256 * MIB - 1), NumaCell(1, 256 * MIB - 1))
+    written = definition(device, cells=cells, maximum=4 * GIB - 1, current=128 * MIB - 1)
+    found = _arithmetic.read_back(written, NEW)
+    assert (found.total, found.maximum, found.current_memory) == (512 * MIB + GIB, 4 * GIB, 128 * MIB)
+    assert [cell.memory for cell in found.cells] == [256 * MIB] * 2
+    assert found.devices == (replace(DEVICE, size=GIB, block=2 * MIB, requested=2 * MIB),)
+    assert _arithmetic.read_back(definition(total=GIB - 1), NEW).boot == GIB
+
+
 @pytest.mark.parametrize(
     ("versions", "arch", "invents"), [(NEW, "x86_64", True), (OLD, "x86_64", False), (NEW, "s390x", False)]
 )
@@ -57,6 +73,13 @@ def test_a_start_rounds_the_live_definition_up():
     written = definition(replace(DEVICE, size=4194305 * KIB), total=524289 * KIB + 4194305 * KIB, cells=cells)
     found = _arithmetic.started(replace(written, maximum=8388609 * KIB))
     assert (found.boot, found.devices[0].size, found.maximum) == (513 * MIB, 4196352 * KIB, 8193 * MIB)
+
+
+def test_an_attached_device_is_as_libvirt_makes_it():
+    pmem = MemoryDevice("virtio-pmem", GIB - 1, path="/somewhere")
+    after = _arithmetic.attached(definition(), pmem)
+    assert after.devices == (replace(pmem, size=GIB, access="shared"),)
+    assert after.total == 2 * GIB
 
 
 def test_attach_and_detach_in_the_stored_definition():
