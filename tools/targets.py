@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import re
 import subprocess
 import sys
 import threading
@@ -57,7 +58,7 @@ class Run:
                 for worker in [pool.submit(self._work, waiting, *own) for own in zip(trees, labs, self.environments)]:
                     worker.result()
         finally:
-            for lab in labs:
+            for lab in (*labs, *(f"{lab}-s" for lab in labs)):  # what a target that was killed may have left, too
                 subprocess.run([self.python, str(LAB), "down", "--name", lab], check=False)
         print()
         for name in self.wanted:
@@ -91,7 +92,8 @@ class Run:
             check=False,
         )
         self.results[name] = (ended.returncode == 0, time.monotonic() - started)
-        self._say(self._row(name) if ended.returncode == 0 else f"{ended.stdout.rstrip()}\n{self._row(name)}")
+        told = re.findall(r'"msg": "(skipped: .*)"', ended.stdout) if ended.returncode == 0 else [ended.stdout.rstrip()]
+        self._say("\n".join([*told, self._row(name)]))
 
     def _say(self, text: str) -> None:
         with self.speaking:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from . import roots
+from . import roots, system
 from .errors import LabError
 from .place import Place, User
 
@@ -27,8 +27,11 @@ class Generation:
 
     def command(self, place: Place, user: User) -> list[str]:
         """Return what starts the daemon, in the background."""
-        drop = ["setpriv", f"--reuid={user.uid}", f"--regid={user.gid}", "--clear-groups", "--"] if user.other else []
-        daemon = [*drop, "libvirtd", "-d", "-p", str(place.pid_file)]
+        daemon = ["libvirtd", "-d", "-p", str(place.pid_file)]
+        if place.system.exists():
+            daemon = system.inside(place, daemon)
+        elif user.other:
+            daemon = ["setpriv", f"--reuid={user.uid}", f"--regid={user.gid}", "--clear-groups", "--", *daemon]
         return roots.inside(self.suite, place.directory, daemon) if self.suite else daemon
 
 

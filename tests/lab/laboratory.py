@@ -16,7 +16,7 @@ from types import TracebackType
 
 import libvirt
 
-from . import daemon, processes
+from . import cgroups, daemon, processes, system
 from .accelerator import accelerator_for
 from .console import last_record
 from .domain import Device, Shape, domain_xml
@@ -43,22 +43,32 @@ class Lab:
     def __init__(self, place: Place) -> None:
         self.place = place
         self.name = place.name
-        self.uri = place.uri
         self.directory = place.directory
 
     # Up and down
 
     @classmethod
-    def up(cls, name: str = "default", hypervisor: str | None = None, accelerator: str = "tcg") -> Lab:
-        """Return the lab of that name, making what is missing of it; it keeps the hypervisor that it was made with."""
+    def up(
+        cls,
+        name: str = "default",
+        hypervisor: str | None = None,
+        accelerator: str = "tcg",
+        *,
+        system_mode: bool = False,
+        huge_pages: int = 0,
+    ) -> Lab:
+        """Return the lab of that name, making what is missing of it; it keeps what it was made with."""
         lab = cls(Place.named(name))
         with locked(lab.place.lock, lab.place.claim_base):
             if not lab.place.facts.exists():
-                lab._make(generation_named(hypervisor or os.environ.get(_HYPERVISOR, "distribution")), accelerator)
+                generation = generation_named(hypervisor or os.environ.get(_HYPERVISOR, "distribution"))
+                lab._make(generation, accelerator, system_mode, huge_pages)
                 return lab
             generation = generation_named(lab.facts["hypervisor"])
             if hypervisor not in (None, generation.name):
                 raise LabError(f"lab {name} is up with hypervisor {generation.name}; take it down first")
+            if system_mode and not lab.place.system.exists():
+                raise LabError(f"lab {name} is up with a user's daemon; take it down first")
             if not processes.daemons_of(lab.directory):
                 # It was killed. Its guests live on, and a new daemon finds them.
                 daemon.start(lab.place, generation, unprivileged_user())
@@ -103,6 +113,10 @@ class Lab:
         self.down()
 
     # What it is
+
+    @property
+    def uri(self) -> str:
+        return self.place.uri
 
     @cached_property
     def connection(self) -> libvirt.virConnect:
@@ -171,6 +185,12 @@ class Lab:
             guest.power_on(timeout)
         return guest
 
+    def guest_limits(self, guest: Guest) -> dict[str, int | None]:
+        """Return what the kernel holds a guest to, read from its control group."""
+        if not self.place.system.exists():
+            raise LabError(f"guests of lab {self.name} have no control groups: its daemon is a user's")
+        return cgroups.limits(self.directory, guest.name, guest.domain.ID())
+
     def guest_facts(self, guest: Guest) -> dict[str, object]:
         """Return what the status says of a guest."""
         record = last_record(guest.console)
@@ -183,15 +203,20 @@ class Lab:
             "memory": record.as_json() if record else None,
         }
 
-    def _make(self, generation: Generation, accelerator: str) -> None:
+    def _make(self, generation: Generation, accelerator: str, system_mode: bool, huge_pages: int) -> None:
         """Make the folder and start the daemon; what an earlier attempt left half made goes first."""
+        if system_mode:
+            system.require(accelerator)
         _sweep(self.place)
         generation.prepare()
         user = unprivileged_user()
         try:
-            self.place.make(user)
+            self.place.make(None if system_mode else user)
             put_image(self.place.image.folder)
-            daemon.configure(self.place)
+            if system_mode:
+                system.make(self.place, user, huge_pages)
+            else:
+                daemon.configure(self.place)
             daemon.start(self.place, generation, user)
             chosen = accelerator_for(self, accelerator)
             self.place.facts.write_text(json.dumps({"hypervisor": generation.name, "accelerator": chosen}) + "\n")
@@ -202,5 +227,7 @@ class Lab:
 
 def _sweep(place: Place) -> None:
     processes.end_all(place.directory)
+    if place.system.exists():
+        system.clear(place)
     if place.directory.exists():
         shutil.rmtree(place.directory)

@@ -70,7 +70,14 @@ class Place:
         return self.base / f".{self.name}.lock"
 
     @property
+    def system(self) -> Path:
+        """What a lab with a system daemon has, and no other; see system.py."""
+        return self.directory / "system"
+
+    @property
     def uri(self) -> str:
+        if self.system.exists():
+            return f"qemu+unix:///system?socket={self.system}/run/libvirt-sock"
         return f"qemu+unix:///session?socket={self.directory}/run/libvirt/libvirt-sock"
 
     @property
@@ -94,7 +101,7 @@ class Place:
         return self.directory / "guests" / name
 
     def environment(self) -> dict[str, str]:
-        """Return the daemon's whole environment; nothing in it leads out of the lab, and HOME marks its processes."""
+        """Return the daemon's whole environment; nothing in it leads out of the lab, and TMPDIR marks its processes."""
         return {
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "LC_ALL": "C.UTF-8",
@@ -113,8 +120,8 @@ class Place:
         if self.base.is_symlink() or found.st_uid != os.geteuid() or found.st_mode & 0o022:
             raise LabError(f"{self.base} is not a folder of ours that only we can write to")
 
-    def make(self, user: User) -> None:
-        """Make the folders; what we write into stays ours, so that nobody can put a link in our way."""
+    def make(self, user: User | None) -> None:
+        """Make the folders, some of them the user's; what we write into stays ours, so that nobody can put a link in our way."""
         make_folder(self.directory, None)
         make_folder(self.directory / "guests", None)
         for name in ("home", "tmp", "run", "etc", "etc/libvirt", "cache", "data"):

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The processes of a lab: told by their environment, not by a pid that somebody once wrote down.
 
-The daemon is started with HOME below the lab, and gives each QEMU a HOME below its own folders. So the daemon may be
-dead, and what it left is still found; and a shell that merely looks into the lab is not.
+The daemon is started with TMPDIR below the lab, and hands it on to each QEMU. So the daemon may be dead, and what it left
+is still found; and a shell that merely looks into the lab is not.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def _all() -> Iterator[int]:
 
 
 def _belongs(pid: int, directory: Path) -> bool:
-    home = f"HOME={directory}/".encode()
-    return _program(pid).startswith(_PROGRAMS) and any(word.startswith(home) for word in _words(pid, "environ"))
+    mark = f"TMPDIR={directory}/".encode()
+    return _program(pid).startswith(_PROGRAMS) and any(word.startswith(mark) for word in _words(pid, "environ"))
 
 
 def _program(pid: int) -> str:

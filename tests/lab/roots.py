@@ -22,6 +22,7 @@ _PACKAGES = ("libvirt-daemon", "libvirt-daemon-driver-qemu", "qemu-system-x86")
 _ENTER = """
 root=$1 shared=$2
 shift 2
+mount --bind "$root" "$root" # a mount point, as / is: unshare wants one in there
 for folder in proc sys dev; do
     mount --rbind "/$folder" "$root/$folder"
 done
