@@ -195,8 +195,8 @@ class Applier:
 
     def _shortfall_hint(self, shrinking: bool) -> str:
         if self._domain.state().state == "paused":
-            return _PAUSED_HINT
-        return _SHRINK_HINT if shrinking else _GROW_HINT
+            return PAUSED_HINT
+        return SHRINK_HINT if shrinking else GROW_HINT
 
     def _unplug(self, step: Step, watch: Watch) -> None:
         """Detach from the running guest, once the guest has given everything back, and see it gone."""
@@ -276,14 +276,14 @@ def _somebody_else(now: MemoryDevice, wanted: int) -> VirtmemError:
 
 
 _ROLLED_BACK_HINT: t.Final = "Nothing is asked of the guest any more than before the task; see current for what it has."
-_PAUSED_HINT: t.Final = (
+PAUSED_HINT: t.Final = (
     "The guest is paused, so it does nothing. The request stands, and the guest follows once resumed."
 )
-_SHRINK_HINT: t.Final = (
+SHRINK_HINT: t.Final = (
     "What stays is in use, or lies in a kernel zone of the guest (memhp_default_state=online_movable avoids that). The"
     " request stands, and the guest may still give back more; on_partial says what else to do."
 )
-_GROW_HINT: t.Final = (
+GROW_HINT: t.Final = (
     "See whether the guest has the virtio_mem driver loaded (Linux 5.8 or later) and has finished booting. The request"
     " stands, and the guest may still take more; on_partial says what else to do."
 )

@@ -81,6 +81,26 @@ def domain_spec() -> Spec:
     }
 
 
+def host_spec() -> Spec:
+    """The memory of many domains of one host."""
+    return {
+        "domains": {
+            **_elements(
+                domain={"type": "str", "required": True},
+                memory={"type": "str"},
+                min={"type": "str"},
+                max={"type": "str"},
+                weight={"type": "int", "default": 1},
+            ),
+            "required": True,
+            "mutually_exclusive": [("memory", "min"), ("memory", "max")],
+        },
+        "policy": {"type": "str", "choices": ["fixed", "fair", "demand"], "default": "fixed"},
+        "reserve": {"type": "str", "default": "1GiB"},
+        "on_error": {"type": "str", "choices": ["continue", "stop"], "default": "continue"},
+    }
+
+
 def _backing_spec() -> Spec:
     return _options(
         hugepages=_elements(size={"type": "str"}, nodeset={"type": "str"}),

@@ -91,6 +91,32 @@ def why_not(feature: str, versions: Versions) -> str | None:
     return None
 
 
+# The features that host_memory_info tells of: its word for each, and ours.
+_TOLD: t.Final[t.Mapping[str, str]] = {
+    "virtio_mem_unplug": "unplug",
+    "guest_address": "guest_address",
+    "dynamic_memslots": "dynamic_memslots",
+    "device_driver": "driver",
+    "virtio_pmem": "virtio-pmem",
+    "sgx_epc": "sgx-epc",
+    "allocation_threads": "allocation.threads",
+    "numa_node_without_memory": "a NUMA node without memory",
+}
+
+
+def all_reasons(versions: Versions, arch: str) -> dict[str, str | None]:
+    """Each feature of a host for guests of `arch`, with the reason why it is not to be had; None where it is."""
+    reasons: dict[str, str | None] = {"virtio_mem": None}
+    try:
+        require_virtio_mem(versions, arch)
+    except VirtmemError as error:
+        reasons["virtio_mem"] = error.message.rstrip(".")
+    for name, feature in _TOLD.items():
+        reason = why_not(feature, versions)
+        reasons[name] = reason and reason.replace(feature, name, 1)
+    return reasons
+
+
 def require(feature: str, versions: Versions) -> None:
     """Raise VirtmemError(unsupported) unless `feature` is there."""
     reason = why_not(feature, versions)

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import time
 import typing as t
 from dataclasses import fields
@@ -22,6 +21,7 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_options im
     flat_options,
 )
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
+from ansible_collections.virtmem.libvirt.plugins.module_utils._globs import fitting, is_glob
 from ansible_collections.virtmem.libvirt.plugins.module_utils._guest import offline_memory
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     Definition,
@@ -60,13 +60,12 @@ class DomainMemoryInfo:
         """The domains, each once, and whether the task names it: names and UUIDs are looked up, globs need the list."""
         if not self._wanted:
             return [(domain, False) for domain in self._hypervisor.domains()]
-        every = self._hypervisor.domains() if any(map(_is_glob, self._wanted)) else []
+        every = self._hypervisor.domains() if any(map(is_glob, self._wanted)) else []
         chosen: dict[str, tuple[Domain, bool]] = {}
         for wanted in self._wanted:
-            if _is_glob(wanted):
-                # A domain may really be called web[1].
-                found = [domain for domain in every if domain.name == wanted]
-                found = found or [domain for domain in every if fnmatch.fnmatchcase(domain.name, wanted)]
+            if is_glob(wanted):
+                names = fitting(wanted, (domain.name for domain in every))
+                found = [domain for domain in every if domain.name in names]
                 if not found:
                     self.result["_warnings"].append(f"No domain's name fits {wanted}.")
                 for domain in found:
@@ -75,10 +74,6 @@ class DomainMemoryInfo:
                 named = self._hypervisor.domain(wanted)
                 chosen[named.name] = (named, True)
         return list(chosen.values())
-
-
-def _is_glob(text: str) -> bool:
-    return any(sign in text for sign in "*?[")
 
 
 def _facts_of(domain: Domain) -> Facts:

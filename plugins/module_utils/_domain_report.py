@@ -197,7 +197,9 @@ class DomainReport:
 
     def _steps(self, plan: DomainPlan, done: t.Sequence[AnyStep]) -> None:
         left = [step for step in plan.writes if step not in done]
-        self.result["steps"] = [_step_facts(step, True) for step in done] + [_step_facts(step, False) for step in left]
+        self.result["steps"] = [any_step_facts(step, True) for step in done] + [
+            any_step_facts(step, False) for step in left
+        ]
 
 
 def plan_actual(plan: DomainPlan) -> int | None:
@@ -212,7 +214,7 @@ def _both(definitions: Definitions) -> Facts:
     return {scope: definition_facts(definitions.get(scope)) for scope in t.get_args(Scope)}
 
 
-def _step_facts(step: AnyStep, done: bool) -> Facts:
+def any_step_facts(step: AnyStep, done: bool) -> Facts:
     if isinstance(step, Step):
         facts = _result.step_facts(step, done, step.name or step.device.alias)
         if step.device.model != VIRTIO_MEM and step.action in (

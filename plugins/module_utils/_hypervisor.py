@@ -25,6 +25,7 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     Scope,
     Versions,
 )
+from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Sighting
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import KIB, UNLIMITED, format_size, kib
 
 try:
@@ -199,6 +200,44 @@ class LibvirtHypervisor:
         with _call("list the domains"):
             return [LibvirtDomain(self, domain) for domain in self._connection.listAllDomains(0)]
 
+    def survey(self) -> list[Sighting]:
+        connection = self._connection
+        with _call("list the domains"):
+            listed = connection.listAllDomains(0)
+            persistent = self._listed(libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT)
+            saved = self._listed(libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE)
+        with _call("read the guest's statistics"):
+            # Without waiting: one domain that another job holds shall not hold up all the others.
+            what = libvirt.VIR_DOMAIN_STATS_STATE | libvirt.VIR_DOMAIN_STATS_BALLOON
+            flags = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
+            found = {domain.UUIDString(): raw for domain, raw in connection.getAllDomainStats(what, flags)}
+        sightings = []
+        for domain in listed:
+            uuid, active = str(domain.UUIDString()), domain.ID() >= 0  # both as they were listed: no calls
+            raw = found.get(uuid, {})
+            state = DomainState(
+                name=str(domain.name()),
+                uuid=uuid,
+                state=_state_word(raw.get("state.state", 0)),
+                active=active,
+                persistent=uuid in persistent,
+                saved=not active and uuid in saved,
+            )
+            statistics = _statistics(_balloon_part(raw)) if active and raw else None
+            sightings.append(Sighting(LibvirtDomain(self, domain), state, statistics))
+        return sightings
+
+    def _listed(self, flags: int) -> set[str]:
+        return {domain.UUIDString() for domain in self._connection.listAllDomains(flags)}
+
+    def capabilities(self) -> str:
+        with _call("read the host's capabilities"):
+            return str(self._connection.getCapabilities())
+
+    def host_total(self) -> int:
+        with _call("read the host's memory"):
+            return int(self._connection.getMemoryStats(-1)["total"]) * KIB
+
     def versions(self) -> Versions:
         with _call("read its version"):
             return Versions(_version(self._connection.getLibVersion()), _version(self._connection.getVersion()))
@@ -253,6 +292,15 @@ class LibvirtHypervisor:
             self._connection.close()
         self._loop.stop()
 
+    @contextmanager
+    def watch(self) -> t.Iterator[_LibvirtHostWatch]:
+        watch = _LibvirtHostWatch(self._connection)
+        self._watches.add(watch)
+        try:
+            yield watch
+        finally:
+            self.forget(watch)
+
     def events_of(self, domain: VirDomain) -> _LibvirtWatch:
         watch = _LibvirtWatch(self._connection, domain)
         self._watches.add(watch)
@@ -266,6 +314,28 @@ class LibvirtHypervisor:
 def _version(number: int) -> tuple[int, int, int]:
     """libvirt's and QEMU's one number: major * 1000000 + minor * 1000 + micro."""
     return number // 1000000, number // 1000 % 1000, number % 1000
+
+
+def _state_word(number: int) -> str:
+    return _STATES[number] if number < len(_STATES) else "unknown"
+
+
+def _balloon_part(raw: t.Mapping[str, int]) -> dict[str, int]:
+    """virConnectGetAllDomainStats as virDomainMemoryStats has it. Its `current` is no `actual`: it counts virtio-mem."""
+    part = {name.partition(".")[2]: number for name, number in raw.items() if name.startswith("balloon.")}
+    return {name.replace("last-update", "last_update"): number for name, number in part.items()}
+
+
+def _statistics(raw: t.Mapping[str, int]) -> GuestStatistics:
+    sizes = {name: number * KIB for name, number in raw.items()}
+    return GuestStatistics(
+        usable=sizes.get("usable"),
+        available=sizes.get("available"),
+        unused=sizes.get("unused"),
+        actual=sizes.get("actual"),
+        rss=sizes.get("rss"),
+        last_update=raw.get("last_update", 0),
+    )
 
 
 def _node_words(nodes: t.Sequence[int]) -> str:
@@ -290,7 +360,7 @@ class LibvirtDomain:
             return DomainState(
                 name=self.name,
                 uuid=str(self._domain.UUIDString()),
-                state=_STATES[number] if number < len(_STATES) else "unknown",
+                state=_state_word(number),
                 active=active,
                 persistent=bool(self._domain.isPersistent()),
                 saved=not active and bool(self._domain.hasManagedSaveImage(0)),
@@ -359,16 +429,7 @@ class LibvirtDomain:
 
     def statistics(self) -> GuestStatistics:
         with _call("read the guest's statistics"):
-            raw: dict[str, int] = self._domain.memoryStats()
-        sizes = {name: number * KIB for name, number in raw.items()}
-        return GuestStatistics(
-            usable=sizes.get("usable"),
-            available=sizes.get("available"),
-            unused=sizes.get("unused"),
-            actual=sizes.get("actual"),
-            rss=sizes.get("rss"),
-            last_update=raw.get("last_update", 0),
-        )
+            return _statistics(self._domain.memoryStats())
 
     def set_stats_period(self, seconds: int) -> None:
         with _call(_CHANGE["live"]):
@@ -386,7 +447,7 @@ class LibvirtDomain:
 class _LibvirtWatch:
     """See _protocol.Watch. libvirt's event thread sets a flag; the waiting thread clears it and reads again."""
 
-    def __init__(self, connection: VirConnect, domain: VirDomain) -> None:
+    def __init__(self, connection: VirConnect, domain: VirDomain | None) -> None:
         self._connection = connection
         self._flag = threading.Event()
         self._callbacks: list[int] = []
@@ -394,7 +455,7 @@ class _LibvirtWatch:
         for name in ("DEVICE_REMOVED", "DEVICE_REMOVAL_FAILED", "LIFECYCLE", "REBOOT", "BALLOON_CHANGE"):
             self._register(domain, f"VIR_DOMAIN_EVENT_ID_{name}")
 
-    def _register(self, domain: VirDomain, event: str) -> bool:
+    def _register(self, domain: VirDomain | None, event: str) -> bool:
         number = getattr(libvirt, event, None)  # the size change came with libvirt 7.9
         if number is None:
             return False
@@ -418,3 +479,23 @@ class _LibvirtWatch:
                 self._connection.domainEventDeregisterAny(callback)
             except libvirt.libvirtError:
                 return  # the link is gone, and the callbacks with it
+
+
+class _LibvirtHostWatch(_LibvirtWatch):
+    """See _protocol.HostWatch."""
+
+    def __init__(self, connection: VirConnect) -> None:
+        self._lock = threading.Lock()
+        self._names: set[str] = set()
+        super().__init__(connection, None)  # of no domain in particular: of all
+
+    def wake(self, *args: t.Any) -> None:
+        if len(args) > 1:  # (connection, domain, ...); the connection's own end has no domain
+            with self._lock:
+                self._names.add(str(args[1].name()))
+        super().wake()
+
+    def names(self) -> frozenset[str]:
+        with self._lock:
+            names, self._names = self._names, set()
+        return frozenset(names)

@@ -39,6 +39,7 @@ _PERMISSIONS: t.Final[t.Mapping[str, str]] = {
     "read the definition with passwords": "domain.read and domain.read-secure",
     "read the guest's statistics": "domain.read",
     "read the host's memory": "connect.read",
+    "read the host's capabilities": "connect.read",
     "change the running guest": "domain.write",
     "change the stored definition": "domain.write and domain.save",
     "shut the guest down": "domain.init-control",

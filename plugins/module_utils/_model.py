@@ -244,6 +244,24 @@ class GuestStatistics:
 
 
 @dataclass(frozen=True)
+class HostNode:
+    """One NUMA node of the host: all its memory, and what of it is set aside as huge pages, by page size; all bytes."""
+
+    id: int
+    total: int
+    pools: t.Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class HostTopology:
+    """What the host is made of. `accelerated`: it runs guests of its own architecture with KVM."""
+
+    arch: str
+    accelerated: bool
+    nodes: tuple[HostNode, ...]
+
+
+@dataclass(frozen=True)
 class HostMemory:
     """Memory that the host can give away now, in bytes.
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import typing as t
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     DomainState,
@@ -85,6 +86,22 @@ class Domain(t.Protocol):
     def watch(self) -> AbstractContextManager[Watch]: ...
 
 
+@dataclass(frozen=True)
+class Sighting:
+    """One domain of many: how it is, and what its guest reported last (None: it does not run, or could not be asked)."""
+
+    domain: Domain
+    state: DomainState
+    statistics: GuestStatistics | None
+
+
+class HostWatch(Watch, t.Protocol):
+    """Events of all domains, from the moment when the watch was opened."""
+
+    def names(self) -> frozenset[str]:
+        """The domains that had any since this was asked last."""
+
+
 class Hypervisor(t.Protocol):
     """One connection. Closed by the one who opened it."""
 
@@ -95,7 +112,18 @@ class Hypervisor(t.Protocol):
     def domains(self) -> t.Sequence[Domain]:
         """All domains, in libvirt's order, by one call."""
 
+    def survey(self) -> t.Sequence[Sighting]:
+        """All domains with their state and statistics, by a few calls however many there are."""
+
+    def watch(self) -> AbstractContextManager[HostWatch]: ...
+
     def versions(self) -> Versions: ...
+
+    def capabilities(self) -> str:
+        """What the host is, as XML."""
+
+    def host_total(self) -> int:
+        """All memory of the host."""
 
     def host_memory(self, page_size: int | None, nodes: t.Sequence[int] | None) -> HostMemory:
         """What can be given to guests: ordinary memory, or pages of `page_size` bytes (0: the default huge page

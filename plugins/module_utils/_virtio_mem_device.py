@@ -30,7 +30,7 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._sets import parse
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import about, parse_size
 from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import Clock, fresh_statistics
 
-__all__ = ("EMPTY", "VirtioMemDevice", "desired_from", "read", "statistics_to_go_by")
+__all__ = ("EMPTY", "VirtioMemDevice", "desired_from", "read", "statistics_to_go_by", "usable_statistics")
 
 
 def desired_from(params: t.Mapping[str, t.Any]) -> Desired:
@@ -182,9 +182,15 @@ def statistics_to_go_by(
     """What the running guest says of its memory just now; or None, and a warning that says why a shrink goes unchecked."""
     live = t.cast(Definition, observed.live)
     if not live.balloon:
-        return None, _UNCHECKED.format("the domain has no memory balloon to ask")
+        return usable_statistics(live, GuestStatistics())
     may_ask = not check_mode and observed.domain.state == "running"  # a paused guest says nothing new
-    statistics = fresh_statistics(domain, live.stats_period, may_ask, clock)
+    return usable_statistics(live, fresh_statistics(domain, live.stats_period, may_ask, clock))
+
+
+def usable_statistics(live: Definition, statistics: GuestStatistics) -> tuple[GuestStatistics | None, str]:
+    """The statistics if they are something to go by; or None, and a warning that says why they are not."""
+    if not live.balloon:
+        return None, _UNCHECKED.format("the domain has no memory balloon to ask")
     if statistics.usable is None:
         return None, _UNCHECKED.format("the guest reports no statistics")
     if not statistics.fresh:

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import time
 import typing as t
+from contextlib import suppress
 from dataclasses import replace
 
+from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import GuestStatistics
 from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Domain, Watch
 
@@ -51,15 +53,22 @@ def wait_until(reached: t.Callable[[], bool], watch: Watch, timeout: float, cloc
     It is asked at once, on each event, and now and then in between; the last time is at the deadline itself.
     """
     deadline = clock.monotonic() + timeout
-    pause = _HEARTBEAT if watch.has_events else _FIRST_POLL
+    pause = pauses(watch)
     while not reached():
         left = deadline - clock.monotonic()
         if left <= 0:
             return False
-        watch.wait(min(pause, left))
+        watch.wait(min(next(pause), left))
+    return True
+
+
+def pauses(watch: Watch) -> t.Iterator[float]:
+    """How long to wait for an event each time, in seconds, before looking without one."""
+    pause = _HEARTBEAT if watch.has_events else _FIRST_POLL
+    while True:
+        yield pause
         if not watch.has_events:
             pause = min(pause * 1.5, _LAST_POLL)
-    return True
 
 
 def fresh_statistics(domain: Domain, period: int, may_write: bool, clock: Clock) -> GuestStatistics:
@@ -70,18 +79,70 @@ def fresh_statistics(domain: Domain, period: int, may_write: bool, clock: Clock)
     is False where the guest did not answer within seconds, or was not to be asked (`may_write`).
     """
     statistics = domain.statistics()
-    by_itself = 0 < period <= _FRESH_PERIOD
-    if by_itself and abs(clock.time() - statistics.last_update) <= period + _STATISTICS_SLACK:
+    if _just_came(statistics, period, clock):
         return replace(statistics, fresh=True)
     if not may_write:
         return statistics
-    if by_itself:
+    if _comes_by_itself(period):
         return _next_report(domain, statistics, clock)
     domain.set_stats_period(_STATISTICS_PERIOD)
     try:
         return _next_report(domain, statistics, clock)
     finally:
         domain.set_stats_period(period)
+
+
+def _comes_by_itself(period: int) -> bool:
+    return 0 < period <= _FRESH_PERIOD
+
+
+def _just_came(statistics: GuestStatistics, period: int, clock: Clock) -> bool:
+    age = abs(clock.time() - statistics.last_update)
+    return _comes_by_itself(period) and age <= period + _STATISTICS_SLACK
+
+
+def fresh_statistics_of(
+    guests: t.Mapping[str, tuple[Domain, int]], may_write: bool, clock: Clock
+) -> dict[str, GuestStatistics]:
+    """The same for many guests at once, each with its period; one that can't be asked is left out."""
+    found: dict[str, GuestStatistics] = {}
+    for name, (domain, period) in guests.items():
+        with suppress(VirtmemError):
+            statistics = domain.statistics()
+            found[name] = replace(statistics, fresh=_just_came(statistics, period, clock))
+    old = {name: found[name] for name in found if not found[name].fresh}
+    if not old or not may_write:
+        return found
+    hurried = [name for name in old if not _comes_by_itself(guests[name][1])]
+    try:
+        for name in hurried:
+            _set_period(guests[name][0], _STATISTICS_PERIOD)
+        found.update(_next_reports({name: guests[name][0] for name in old}, old, clock))
+    finally:
+        for name in hurried:
+            _set_period(*guests[name])
+    return found
+
+
+def _set_period(domain: Domain, period: int) -> None:
+    with suppress(VirtmemError):  # it has gone meanwhile, or has no balloon: then there will be no report
+        domain.set_stats_period(period)
+
+
+def _next_reports(
+    domains: t.Mapping[str, Domain], old: t.Mapping[str, GuestStatistics], clock: Clock
+) -> dict[str, GuestStatistics]:
+    """The first report of each after `old`, of those that make one within a few seconds."""
+    found: dict[str, GuestStatistics] = {}
+    deadline = clock.monotonic() + _STATISTICS_TIMEOUT
+    while len(found) < len(domains) and clock.monotonic() < deadline:
+        clock.sleep(_STATISTICS_POLL)
+        for name in domains.keys() - found.keys():
+            with suppress(VirtmemError):
+                statistics = domains[name].statistics()
+                if statistics.last_update != old[name].last_update:
+                    found[name] = replace(statistics, fresh=True)
+    return found
 
 
 def _next_report(domain: Domain, last: GuestStatistics, clock: Clock) -> GuestStatistics:

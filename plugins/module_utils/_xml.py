@@ -15,9 +15,9 @@ import traceback
 import typing as t
 from dataclasses import replace
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils import _xml_device, _xml_edit, _xml_read
+from ansible_collections.virtmem.libvirt.plugins.module_utils import _xml_device, _xml_edit, _xml_host, _xml_read
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
-from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Definition, MemoryDevice
+from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Definition, HostTopology, MemoryDevice
 
 try:
     from lxml import etree
@@ -30,7 +30,7 @@ if t.TYPE_CHECKING:
     Element = t.Any  # lxml ships no types
 
 
-def _parse(text: str) -> Element:
+def _parse(text: str, kind: str = "domain") -> Element:
     # Domain XML comes from libvirt, but a hypervisor may be hostile: no entities, no network, lxml's own size limits.
     parser = etree.XMLParser(
         resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, strip_cdata=False
@@ -39,13 +39,13 @@ def _parse(text: str) -> Element:
         root = etree.fromstring(text.encode("utf-8"), parser)
     except (etree.XMLSyntaxError, ValueError) as exc:
         raise VirtmemError(
-            "libvirt_error", "libvirt's XML of the domain can't be read.", details={"reason": str(exc)}
+            "libvirt_error", f"libvirt's XML of the {kind} can't be read.", details={"reason": str(exc)}
         ) from None
     if root.getroottree().docinfo.doctype:  # libvirt writes none; one can hold entities
-        raise VirtmemError("libvirt_error", "libvirt's XML of the domain has a document type, which is not expected.")
-    if root.tag != "domain":
+        raise VirtmemError("libvirt_error", f"libvirt's XML of the {kind} has a document type, which is not expected.")
+    if root.tag != kind:
         raise VirtmemError(
-            "libvirt_error", "libvirt's XML is not that of a domain.", details={"element": str(root.tag)}
+            "libvirt_error", f"libvirt's XML is not that of a {kind}.", details={"element": str(root.tag)}
         )
     return root
 
@@ -58,6 +58,17 @@ def parse_definition(text: str) -> Definition:
     except (ValueError, ArithmeticError) as exc:
         raise VirtmemError(
             "libvirt_error", "libvirt's XML of the domain has a value that is no number.", details={"reason": str(exc)}
+        ) from None
+
+
+def parse_capabilities(text: str) -> HostTopology:
+    """The model of a host's `<capabilities>`. Raises VirtmemError(libvirt_error) for what is not one."""
+    root = _parse(text, "capabilities")
+    try:
+        return _xml_host.topology(root)
+    except ValueError as exc:
+        raise VirtmemError(
+            "libvirt_error", "libvirt's XML of the host has a value that is no number.", details={"reason": str(exc)}
         ) from None
 
 

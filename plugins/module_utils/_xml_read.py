@@ -75,10 +75,10 @@ def size_of(element: Element | None) -> int | None:
     """A scaled integer in bytes; KiB where the unit is left out (virDomainParseMemory)."""
     if element is None or element.text is None:
         return None
-    return _scaled(element.text, element.get("unit"))
+    return scaled(element.text, element.get("unit"))
 
 
-def _scaled(number: str, unit: str | None) -> int:
+def scaled(number: str, unit: str | None) -> int:
     factor = unit_factor(unit or "KiB")
     if factor is None:
         raise ValueError(f"unit {unit}")
@@ -88,7 +88,7 @@ def _scaled(number: str, unit: str | None) -> int:
 def _cell(position: int, cell: Element) -> NumaCell:
     return NumaCell(
         id=int(cell.get("id", position)),
-        memory=_scaled(cell.get("memory", "0"), cell.get("unit")),
+        memory=scaled(cell.get("memory", "0"), cell.get("unit")),
         cpus=cell.get("cpus"),
         access=cell.get("memAccess"),
         discard=_yes_no(cell.get("discard")),
@@ -116,7 +116,7 @@ def _backing(root: Element) -> Backing:
 
 
 def _huge_page(page: Element) -> HugePage:
-    return HugePage(_scaled(page.get("size", "0"), page.get("unit")), page.get("nodeset"))
+    return HugePage(scaled(page.get("size", "0"), page.get("unit")), page.get("nodeset"))
 
 
 def _attribute(parent: Element, path: str, name: str) -> str | None:
@@ -216,7 +216,7 @@ def _binding(root: Element) -> Binding:
     if hugepages is not None and len(hugepages) == 0:
         page_size = 0  # the host's default huge page size
     for page in root.iterfind("memoryBacking/hugepages/page"):
-        size = _scaled(page.get("size", "0"), page.get("unit"))
+        size = scaled(page.get("size", "0"), page.get("unit"))
         if page.get("nodeset") is None:
             page_size = size
         else:

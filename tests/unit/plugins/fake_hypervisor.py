@@ -25,6 +25,7 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     HostMemory,
     Versions,
 )
+from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Sighting
 
 MIB = 1024**2
 GIB = 1024**3
@@ -35,7 +36,7 @@ BOOKWORM = Versions((9, 0, 0), (7, 2, 22))
 TRIXIE = Versions((11, 3, 0), (10, 0, 13))
 SID = Versions((12, 8, 0), (11, 1, 3))
 
-READS = frozenset({"state", "xml", "statistics", "watch"})
+READS = frozenset({"state", "xml", "statistics", "watch", "survey", "capabilities", "host_total"})
 _VIRTIO_MEM = "virtio-mem"
 _AUTO_ALIAS = {"virtio-mem": "virtiomem", "dimm": "dimm", "nvdimm": "nvdimm", "virtio-pmem": "virtiopmem"}
 _UNITS = {
@@ -352,6 +353,23 @@ class FakeWatch:
         return came
 
 
+class FakeHostWatch(FakeWatch):
+    """See _protocol.HostWatch."""
+
+    def __init__(self, clock: FakeClock, has_events: bool) -> None:
+        super().__init__(clock, has_events)
+        self._names: set[str] = set()
+
+    def wake_for(self, name: str) -> None:
+        if self.has_events:
+            self._names.add(name)
+        self.wake()
+
+    def names(self) -> frozenset[str]:
+        names, self._names = self._names, set()
+        return frozenset(names)
+
+
 class FakeDomain:
     """See _protocol.Domain. `config` and `live` are the two definitions as libvirt prints them, None where there is none."""
 
@@ -436,6 +454,9 @@ class FakeDomain:
 
     def state(self) -> DomainState:
         self._note("state", None)
+        return self.state_now()
+
+    def state_now(self) -> DomainState:
         word = "shutoff" if self.live is None else "paused" if self.paused else "running"
         return DomainState(self.name, UUID, word, self.live is not None, self.persistent)
 
@@ -599,6 +620,9 @@ class FakeDomain:
 
     def statistics(self) -> GuestStatistics:
         self._note("statistics", None)
+        return self.statistics_now()
+
+    def statistics_now(self) -> GuestStatistics:
         if self._root("live").find("devices/memballoon[@model='virtio']") is None or self.guest.usable is None:
             return GuestStatistics(rss=GIB)
         if not self._last_update:
@@ -826,6 +850,8 @@ class FakeDomain:
     def _wake(self) -> None:
         for watch in self._watches:
             watch.wake()
+        for host_watch in self.hypervisor.host_watches:
+            host_watch.wake_for(self.name)
 
     def _run_guest(self) -> None:
         """One tick of the guest's life."""
@@ -893,6 +919,8 @@ class FakeHypervisor:
     calls: list[tuple[str, str | None]] = field(default_factory=list)
     asked_host: list[tuple[int | None, list[int] | None]] = field(default_factory=list)
     watches: list[FakeWatch] = field(default_factory=list)
+    host_watches: list[FakeHostWatch] = field(default_factory=list)
+    nodes: t.Mapping[int, tuple[int, t.Mapping[int, int]]] = field(default_factory=lambda: {0: (1024 * GIB, {})})
     before_call: t.Callable[[FakeDomain, str, str | None], None] = lambda *_args: None
     all: dict[str, FakeDomain] = field(default_factory=dict)
 
@@ -923,6 +951,42 @@ class FakeHypervisor:
 
     def domains(self) -> list[FakeDomain]:
         return list(self.all.values())
+
+    def survey(self) -> list[Sighting]:
+        self.calls.append(("survey", None))
+        return [
+            Sighting(domain, domain.state_now(), domain.statistics_now() if domain.live else None)
+            for domain in self.all.values()
+        ]
+
+    @contextmanager
+    def watch(self) -> t.Iterator[FakeHostWatch]:
+        self.calls.append(("watch", None))
+        watch = FakeHostWatch(self.clock, self.has_events)
+        self.host_watches.append(watch)
+        try:
+            yield watch
+        finally:
+            self.host_watches.remove(watch)
+            watch.closed = True
+
+    def capabilities(self) -> str:
+        self.calls.append(("capabilities", None))
+        cells = "".join(
+            f"<cell id='{node}'><memory unit='KiB'>{total // 1024}</memory><pages unit='KiB' size='4'>1</pages>"
+            + "".join(f"<pages unit='KiB' size='{size // 1024}'>{pool // size}</pages>" for size, pool in pools.items())
+            + "</cell>"
+            for node, (total, pools) in self.nodes.items()
+        )
+        return (
+            "<capabilities><host><cpu><arch>x86_64</arch></cpu>"
+            f"<topology><cells>{cells}</cells></topology></host>"
+            "<guest><arch name='x86_64'><domain type='qemu'/></arch></guest></capabilities>"
+        )
+
+    def host_total(self) -> int:
+        self.calls.append(("host_total", None))
+        return sum(total for total, _pools in self.nodes.values())
 
     def versions(self) -> Versions:
         return self.versions_are

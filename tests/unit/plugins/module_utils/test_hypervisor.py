@@ -14,7 +14,11 @@ import pytest
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils import _host_files, _hypervisor
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
-from ansible_collections.virtmem.libvirt.plugins.module_utils._model import DomainState, Versions
+from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
+    DomainState,
+    GuestStatistics,
+    Versions,
+)
 
 UUID = "6a4c5c3e-7c30-4a1d-9f0e-0d6a3f0b7d5e"
 MIB = 1024**2
@@ -71,6 +75,9 @@ class Libvirt(types.ModuleType):
     VIR_CRED_AUTHNAME, VIR_CRED_PASSPHRASE = 2, 5
     VIR_CONNECT_RO = 1
     VIR_DOMAIN_XML_SECURE, VIR_DOMAIN_XML_INACTIVE = 1, 2
+    VIR_CONNECT_LIST_DOMAINS_PERSISTENT, VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE = 4, 256
+    VIR_DOMAIN_STATS_STATE, VIR_DOMAIN_STATS_BALLOON = 1, 4
+    VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT = 1 << 29
 
     def __init__(self, connection):
         super().__init__("libvirt")
@@ -560,3 +567,79 @@ def test_link_that_broke_while_watching(hypervisor, connection):
     with domain.watch():
         connection.script["domainEventDeregisterAny"] = LibvirtError()
     assert len(connection.named("domainEventDeregisterAny")) == 1
+
+
+# ------------------------------------------------------------------------------------------------------ many domains
+
+
+def test_survey(hypervisor, connection):
+    """Five calls, and none to a domain that would ask the daemon: uuid, name and id come with the list."""
+    raw = {
+        "state.state": 1,
+        "balloon.current": 4194304,
+        "balloon.usable": 1024,
+        "balloon.available": 2048,
+        "balloon.unused": 512,
+        "balloon.rss": 4096,
+        "balloon.last-update": 1700000000,
+    }
+    domains = {
+        name: Scripted(name=name, UUIDString=f"uuid-{name}", ID=number)
+        for name, number in (("on", 7), ("transient", 8), ("off", -1), ("saved", -1), ("hidden", 9))
+    }
+    lists = {0: list(domains), 4: ["on", "off", "saved", "hidden"], 256: ["saved"]}
+    connection.script["listAllDomains"] = lambda flags: [domains[name] for name in lists[flags]]
+    connection.script["getAllDomainStats"] = lambda *_flags: [
+        (domains["on"], raw),
+        (domains["transient"], {"state.state": 3}),
+        (domains["off"], {"state.state": 5}),
+        (domains["saved"], {"state.state": 5}),
+    ]
+    seen = {sighting.state.name: sighting for sighting in hypervisor.survey()}
+    assert {name: sighting.state for name, sighting in seen.items()} == {
+        "on": DomainState("on", "uuid-on", "running", True, True),
+        "transient": DomainState("transient", "uuid-transient", "paused", True, False),
+        "off": DomainState("off", "uuid-off", "shutoff", False, True),
+        "saved": DomainState("saved", "uuid-saved", "shutoff", False, True, True),
+        "hidden": DomainState("hidden", "uuid-hidden", "nostate", True, True),
+    }
+    assert seen["on"].statistics == GuestStatistics(
+        usable=MIB, available=2 * MIB, unused=MIB // 2, rss=4 * MIB, last_update=1700000000
+    )
+    assert [seen[name].statistics for name in ("off", "saved", "hidden")] == [None] * 3
+    assert seen["on"].domain.name == "on"
+    assert connection.named("getAllDomainStats") == [(5, 1 << 29)]
+    assert len(connection.named("listAllDomains")) == 3
+    called = {call[0] for domain in domains.values() for call in domain.calls}
+    assert called <= {"name", "UUIDString", "ID"}
+
+
+def test_survey_that_is_denied(hypervisor, connection):
+    connection.script["listAllDomains"] = LibvirtError("access denied", 88, 55)
+    with pytest.raises(VirtmemError) as caught:
+        hypervisor.survey()
+    assert caught.value.code == "permission_denied"
+
+
+def test_watch_of_all_domains(hypervisor, connection):
+    one, other = Scripted(name="one"), Scripted(name="other")
+    with hypervisor.watch() as watch:
+        assert watch.has_events
+        assert [call[0] for call in connection.named("domainEventRegisterAny")] == [None] * 5
+        assert (watch.wait(0), watch.names()) == (False, frozenset())
+        for wake, domain in zip(callbacks(connection), (one, other, one)):
+            wake(connection, domain, "ua-a", 1024, None)
+        assert watch.wait(0) is True
+        assert watch.names() == {"one", "other"}
+        assert (watch.wait(0), watch.names()) == (False, frozenset())
+        ((closed, _data),) = connection.named("registerCloseCallback")
+        closed(connection, 1, None)
+        assert (watch.wait(0), watch.names()) == (True, frozenset())
+    assert len(connection.named("domainEventDeregisterAny")) == 5
+
+
+def test_host(hypervisor, connection):
+    connection.script.update(getCapabilities="<capabilities/>", getMemoryStats={"total": 4096, "free": 1024})
+    assert hypervisor.capabilities() == "<capabilities/>"
+    assert hypervisor.host_total() == 4 * MIB
+    assert connection.named("getMemoryStats") == [(-1,)]

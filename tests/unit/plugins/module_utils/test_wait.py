@@ -9,6 +9,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils import _wait
+from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import GuestStatistics
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake_hypervisor import FakeClock, FakeHypervisor, Guest
 
@@ -190,3 +191,63 @@ def test_statistics_of_a_guest():
 def test_the_system_clock_is_one():
     assert _wait.SYSTEM_CLOCK.monotonic() <= _wait.SYSTEM_CLOCK.monotonic()
     assert callable(_wait.SYSTEM_CLOCK.sleep)
+
+
+# ------------------------------------------------------------------------------------------------- statistics of many
+
+
+class Absent(Domain):
+    def statistics(self):
+        raise VirtmemError("domain_not_found", "Gone.", hint="None.")
+
+
+class Mute(Domain):
+    def set_stats_period(self, seconds):
+        super().set_stats_period(seconds)
+        raise VirtmemError("unsupported", "No balloon.", hint="None.")
+
+
+def test_statistics_of_many_at_once():
+    clock = FakeClock()
+    guests = {
+        "just": (Domain(JUST), 5),
+        "seldom": (Domain(JUST, 7, 8), 60),
+        "never": (Domain(7, 7, 8), 0),
+        "dead": (Domain(7), 0),
+        "absent": (Absent(7), 0),
+        "mute": (Mute(7), 0),
+    }
+    start = clock.now
+    found = _wait.fresh_statistics_of(guests, True, clock)
+    assert {name: statistics.fresh for name, statistics in found.items()} == {
+        "just": True,
+        "seldom": True,
+        "never": True,
+        "dead": False,
+        "mute": False,
+    }
+    assert {name: domain.periods for name, (domain, _period) in guests.items()} == {
+        "just": [],
+        "seldom": [1, 60],
+        "never": [1, 0],
+        "dead": [1, 0],
+        "absent": [],
+        "mute": [1, 0],
+    }
+    assert clock.now - start <= 6.25
+    assert (guests["just"][0].asked, guests["seldom"][0].asked) == (1, 2)
+
+
+def test_statistics_of_many_without_asking():
+    clock = FakeClock()
+    guests = {"just": (Domain(JUST), 5), "never": (Domain(7, 8), 0)}
+    found = _wait.fresh_statistics_of(guests, False, clock)
+    assert {name: statistics.fresh for name, statistics in found.items()} == {"just": True, "never": False}
+    assert clock.sleeps == []
+
+
+def test_periods_of_many_are_put_back_even_after_a_failure():
+    guests = {"a": (Domain(7), 60), "b": (Domain(7, fails=True), 30)}
+    with pytest.raises(RuntimeError):
+        _wait.fresh_statistics_of(guests, True, FakeClock())
+    assert [domain.periods for domain, _period in guests.values()] == [[1, 60], [1, 30]]

@@ -1,0 +1,241 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: may change in any release.
+
+"""One of many guests on its way to what it shall have: what was asked of it, what it has, and what went wrong."""
+
+from __future__ import annotations
+
+import typing as t
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+
+from ansible_collections.virtmem.libvirt.plugins.module_utils import _apply, _xml
+from ansible_collections.virtmem.libvirt.plugins.module_utils._allocation import Share
+from ansible_collections.virtmem.libvirt.plugins.module_utils._apply import find_device
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_apply import DomainApplier
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_plan import DomainPlan
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_steps import AnyStep
+from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
+from ansible_collections.virtmem.libvirt.plugins.module_utils._host_flow import Standing
+from ansible_collections.virtmem.libvirt.plugins.module_utils._host_plan import HostGuest, current_of, requested_of
+from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Definition, MemoryDevice, Scope
+from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Step
+from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Domain
+from ansible_collections.virtmem.libvirt.plugins.module_utils._size import format_size
+from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import Clock
+
+# One of these, and no other guest can be asked either.
+_FATAL: t.Final = ("connection_lost", "connection_failed")
+
+
+class _Writer(DomainApplier):
+    """Makes a plan's writes. Waiting for many guests at once is not its business, but _host_apply's."""
+
+    def write_all(self, steps: t.Iterable[AnyStep]) -> None:
+        for step in steps:
+            if isinstance(step, Step):
+                self._write(step)
+            else:
+                self._change(step)
+
+    def settle_at(self, device: MemoryDevice, name: str) -> None:
+        """Ask the device for what it has, in both definitions."""
+        self._settle_at(Step("wait", "live", device, name=name), device.current or 0)
+
+
+class GuestOnItsWay:
+    """`done` has all writes to the guest, in order. A failure ends what is asked of it, and stays in `error`."""
+
+    def __init__(
+        self,
+        guest: HostGuest,
+        share: Share,
+        goal: int,
+        domain: Domain,
+        texts: t.Mapping[Scope, str],
+        clock: Clock,
+    ) -> None:
+        self.name = guest.name
+        self.done: list[AnyStep] = []
+        self.error: VirtmemError | None = None
+        self.is_gone = False
+        self._guest = guest
+        self._share = share
+        self._goal = goal
+        self._domain = domain
+        self._texts = dict(texts)
+        self._clock = clock
+        self._turns_back = False
+        self._before = {scope: t.cast(Definition, guest.observed.definition(scope)) for scope in guest.scopes}
+        self._asked = requested_of(guest.definition) if guest.runs else goal
+
+    # ------------------------------------------------------------------------------------------------------ where it is
+
+    @property
+    def live(self) -> Definition | None:
+        """The running guest as it was read last; None if the task is not about it."""
+        return self._guest.observed.live if self._guest.runs else None
+
+    @property
+    def after(self) -> dict[Scope, Definition]:
+        """The definitions of the task, as they were read last."""
+        observed = replace(self._guest.observed, live=None) if self.is_gone else self._guest.observed
+        found = {scope: observed.definition(scope) for scope in self._guest.scopes}
+        return {scope: definition for scope, definition in found.items() if definition}
+
+    @property
+    def is_at_goal(self) -> bool:
+        """Whether it has, or gets at its start, what the policy gives it."""
+        return not self.error and self._asked == self._goal and not self.is_waited_for and not self._turns_back
+
+    @property
+    def standing(self) -> Standing:
+        """For _host_flow. A guest that failed goes nowhere, and keeps what it claims."""
+        goal = self._asked if self.error else self._goal
+        live = self.live
+        return Standing(self._share, goal, self._asked, current_of(live) if live else self._asked)
+
+    @property
+    def is_waited_for(self) -> bool:
+        return not self.error and self.live is not None and not followed(self.live)
+
+    def look(self) -> None:
+        """Read the running guest anew."""
+        if self.error or self.live is None:
+            return
+        with self._failing():
+            asked, self._asked = self._asked, requested_of(self._read("live"))
+            if self._asked != asked:
+                raise self._somebody_else(asked)
+
+    def _read(self, scope: Scope) -> Definition:
+        self._texts[scope] = self._domain.xml(scope)
+        definition = _xml.parse_definition(self._texts[scope])
+        observed = self._guest.observed
+        observed = replace(observed, live=definition) if scope == "live" else replace(observed, config=definition)
+        self._guest = replace(self._guest, observed=observed)
+        return definition
+
+    def _somebody_else(self, asked: int) -> VirtmemError:
+        requested = self._asked
+        return VirtmemError(
+            "domain_busy",
+            f"Somebody else asked {self.name} for {format_size(requested)} while this task waited for"
+            f" {format_size(asked)}.",
+            hint="Nothing more was asked of it. Run one task at a time on a guest.",
+            details={"requested": requested, "wanted": asked},
+        )
+
+    # ------------------------------------------------------------------------------------------------------------ asking
+
+    def ask(self, memory: int) -> None:
+        """Ask the running guest for `memory`, and put its goal into the stored definition, too."""
+        with self._failing():
+            if memory == self._goal and self._turns_back:
+                self._write(self._guest.plan(self._asked), self._back("live"))
+            else:
+                plan = self._guest.plan(memory, self._guest.scopes if memory == self._goal else ("live",))
+                self._write(plan, plan.writes)
+            self._asked = memory
+        if self.error:
+            with suppress(VirtmemError):  # some of its devices may have been asked
+                self._asked = requested_of(self._read("live"))
+        else:
+            self.look()
+
+    def _back(self, scope: Scope) -> list[Step]:
+        """Each device as it was asked before the task."""
+        steps = []
+        now = t.cast(Definition, self._guest.observed.definition(scope))
+        for device in self._before[scope].virtio_mem:
+            found = find_device(now, device)
+            if found and found.requested != device.requested:
+                back = replace(found, requested=device.requested)
+                steps.append(Step("resize", scope, back, found, name=device.alias or ""))
+        return steps
+
+    def put_in_store(self) -> None:
+        """Make the stored definition say what the guest was asked for in the end, gets at its start, or had before."""
+        if self.error or "config" not in self._guest.scopes:
+            return
+        with self._failing():
+            plan = self._guest.plan(self._asked, ("config",))
+            self._write(plan, self._back("config") if self._turns_back else plan.writes)
+
+    def turn_back(self) -> None:
+        """From here on its goal is what it was asked for before the task."""
+        self._turns_back = True
+        self._goal = requested_of(self._before[self._guest.scopes[0]])
+        if not self.live:
+            self._asked = self._goal
+
+    def settle(self) -> bool:
+        """Ask for what was reached; whether that could be done."""
+        with self._failing():
+            live = t.cast(Definition, self.live)
+            writer = self._writer(self._guest.plan(self._asked))
+            for device in live.virtio_mem:
+                if device.current != device.requested:
+                    writer.settle_at(device, device.alias or "")
+            self._asked = current_of(live)
+            if "config" in self._guest.scopes:
+                self._read("config")
+        self.look()
+        return not self.error
+
+    def _write(self, plan: DomainPlan, steps: t.Sequence[AnyStep]) -> None:
+        if not steps:
+            return
+        self._writer(plan).write_all(steps)
+        if any(step.scope == "config" for step in steps):
+            self._read("config")
+
+    def _writer(self, plan: DomainPlan) -> _Writer:
+        writer = _Writer(plan, self._domain, self._texts, _apply.WaitOptions(), 0, self._clock)
+        writer.done = self.done
+        self._texts = {}
+        return writer
+
+    @contextmanager
+    def _failing(self) -> t.Iterator[None]:
+        """Keep a failure of this guest with this guest."""
+        try:
+            yield
+        except VirtmemError as error:
+            if error.code in _FATAL:
+                raise
+            self.is_gone = self.is_gone or error.code == "domain_not_found"
+            self.error = self.error or error
+
+    # --------------------------------------------------------------------------------------------------------- shortfalls
+
+    def shortfall(self, timeout: float) -> VirtmemError:
+        """What the guest did not give back, or take, as domain_memory says it."""
+        start, reached = current_of(self._before["live"]), current_of(t.cast(Definition, self.live))
+        wanted = self._asked
+        verb = "gave back" if wanted < start else "took"
+        moved = abs(reached - start) if (reached - start) * (wanted - start) > 0 else 0
+        paused = self._guest.observed.domain.state == "paused"
+        hint = _apply.PAUSED_HINT if paused else _apply.SHRINK_HINT if wanted < start else _apply.GROW_HINT
+        return VirtmemError(
+            "partial" if moved else "timeout",
+            f"The guest {verb} {format_size(moved)} of {format_size(abs(wanted - start))} in {timeout:g} s: it has"
+            f" {format_size(reached)}, {format_size(wanted)} are requested.",
+            hint=hint,
+            details={
+                "requested": wanted,
+                "current": reached,
+                "before": start,
+                "moved": moved,
+                "asked": abs(wanted - start),
+                "wait_timeout": timeout,
+            },
+        )
+
+
+def followed(live: Definition) -> bool:
+    """Whether each device gives what is requested of it."""
+    return all(device.current == device.requested for device in live.virtio_mem)

@@ -1,0 +1,229 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: may change in any release.
+
+"""host_memory from options to result: read all, share the host out, guard, apply, report."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import replace
+
+from ansible_collections.virtmem.libvirt.plugins.module_utils import _rules, _xml
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_guards import check_guest, shrink_of
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_plan import DomainPlan
+from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
+from ansible_collections.virtmem.libvirt.plugins.module_utils._globs import is_glob
+from ansible_collections.virtmem.libvirt.plugins.module_utils._host_apply import HostApplier, HostWaitOptions
+from ansible_collections.virtmem.libvirt.plugins.module_utils._host_guards import check_host
+from ansible_collections.virtmem.libvirt.plugins.module_utils._host_guest import GuestOnItsWay
+from ansible_collections.virtmem.libvirt.plugins.module_utils._host_limits import HostMemoryTotals
+from ansible_collections.virtmem.libvirt.plugins.module_utils._host_plan import (
+    HostGuest,
+    HostPlan,
+    demand_of,
+    plan_host,
+    predicted,
+    standing_of,
+)
+from ansible_collections.virtmem.libvirt.plugins.module_utils._host_report import EMPTY, HostReport
+from ansible_collections.virtmem.libvirt.plugins.module_utils._host_wish import GuestWish, HostWish, chosen, wish_from
+from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
+    Definition,
+    DomainState,
+    GuestStatistics,
+    Scope,
+)
+from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Domain, Hypervisor
+from ansible_collections.virtmem.libvirt.plugins.module_utils._size import MIB
+from ansible_collections.virtmem.libvirt.plugins.module_utils._virtio_mem_device import read, usable_statistics
+from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import Clock, fresh_statistics_of
+
+__all__ = ("EMPTY", "HostMemory")
+
+# What hugepages without a size are on a host that has none set aside.
+_USUAL_HUGE_PAGE: t.Final = 2 * MIB
+
+
+class HostMemory:
+    """One run of the module. `result` is true at every moment; see _task.Work."""
+
+    def __init__(self, params: t.Mapping[str, t.Any], hypervisor: Hypervisor, check_mode: bool, clock: Clock) -> None:
+        self._params = params
+        self._hypervisor = hypervisor
+        self._check_mode = check_mode
+        self._clock = clock
+        self._report = HostReport()
+        self._domains: dict[str, Domain] = {}
+        self._texts: dict[str, dict[Scope, str]] = {}
+        self._statistics: dict[str, GuestStatistics] = {}
+        self.result = self._report.result
+
+    def run(self) -> None:
+        try:
+            self._run(wish_from(self._params))
+        finally:
+            self._report.sum_up()
+
+    def _run(self, wish: HostWish) -> None:
+        guests, others = self._read(wish)
+        totals = self._totals(wish)
+        if wish.policy == "demand":
+            guests = self._with_demand(guests, wish)
+        plan = plan_host(guests, others, wish, totals)
+        self._report.of_host(totals, plan)
+        self._guard(plan, guests, wish)
+        plans = predicted(plan, guests)
+        self._report.planned(plan, plans)
+        if self._check_mode:
+            self._report.predicted(plan, plans, self._params["wait"])
+        elif not (self._params["on_error"] == "stop" and self._report.failure()):
+            self._apply(plan, plans, guests)
+        failure = self._report.failure()
+        if failure:
+            raise failure
+
+    # ------------------------------------------------------------------------------------------------------- reading
+
+    def _read(self, wish: HostWish) -> tuple[list[HostGuest], list[Definition]]:
+        """The guests of the task, and what else runs on the host."""
+        sightings = self._hypervisor.survey()
+        self._domains = {sighting.state.name: sighting.domain for sighting in sightings}
+        found, missing = chosen(wish, [sighting.state for sighting in sightings])
+        self._versions, self._thp_size = self._hypervisor.versions(), self._hypervisor.thp_size()
+        guests = [guest for state, guest_wish in found if (guest := self._read_guest(state, guest_wish))]
+        for guest_wish in missing:
+            self._miss(guest_wish)
+        named = {state.name for state, _wish in found}
+        running = [sighting.state.name for sighting in sightings if sighting.state.active]
+        others = [definition for name in running if name not in named and (definition := self._read_other(name))]
+        return guests, others
+
+    def _read_guest(self, state: DomainState, wish: GuestWish) -> HostGuest | None:
+        try:
+            scopes = _rules.resolve_scopes(self._params["scope"], state)
+            self._texts[state.name], observed = read(self._domains[state.name], state)
+        except VirtmemError as error:
+            if error.code == "connection_lost":
+                raise
+            # A pattern means those that it fits; that one is off, or was taken away, is no fault of the task.
+            if not is_glob(wish.domain) or error.code not in ("unsupported", "domain_not_found"):
+                self._report.lost(state.name, error, state)
+            return None
+        guest = HostGuest(wish, observed, scopes, self._versions, self._thp_size)
+        self._report.found(guest)
+        return guest
+
+    def _read_other(self, name: str) -> Definition | None:
+        try:
+            return _xml.parse_definition(self._domains[name].xml("live"))
+        except VirtmemError as error:
+            if error.code != "domain_not_found":
+                raise
+            return None  # it has stopped since the survey
+
+    def _miss(self, wish: GuestWish) -> None:
+        if is_glob(wish.domain):
+            self._report.warn(f"No domain's name fits {wish.domain}.")
+            return
+        error = VirtmemError(
+            "domain_not_found",
+            f"{self._hypervisor.uri} has no domain {wish.domain!r}.",
+            hint=f"It has {len(self._domains)} domains.",
+            details={"domain": wish.domain, "uri": self._hypervisor.uri},
+        )
+        self._report.lost(wish.domain, error)
+
+    def _totals(self, wish: HostWish) -> HostMemoryTotals:
+        topology = _xml.parse_capabilities(self._hypervisor.capabilities())
+        pages = [size for node in topology.nodes for size, pool in node.pools.items() if pool]
+        default = min(pages, default=_USUAL_HUGE_PAGE)
+        return HostMemoryTotals(self._hypervisor.host_total(), wish.reserve, topology, default)
+
+    # -------------------------------------------------------------------------------------------- what guests say
+
+    def _ask_for_statistics(self, guests: t.Iterable[HostGuest]) -> None:
+        """Fresh ones of each, all at once; those that are known are not asked again."""
+        asked = {
+            guest.name: (self._domains[guest.name], t.cast(Definition, guest.observed.live).stats_period)
+            for guest in guests
+            if guest.name not in self._statistics and t.cast(Definition, guest.observed.live).balloon
+        }
+        # A paused guest says nothing new; it is waited for like one that does not answer.
+        self._statistics.update(fresh_statistics_of(asked, not self._check_mode, self._clock))
+
+    def _usable(self, guest: HostGuest) -> tuple[GuestStatistics | None, str]:
+        known = self._statistics.get(guest.name, GuestStatistics())
+        return usable_statistics(t.cast(Definition, guest.observed.live), known)
+
+    def _with_demand(self, guests: t.Sequence[HostGuest], wish: HostWish) -> list[HostGuest]:
+        running = [guest for guest in guests if guest.runs]
+        self._ask_for_statistics(running)
+        demands: dict[str, int] = {}
+        for guest in running:
+            statistics, _why_not = self._usable(guest)
+            if statistics is not None:
+                demands[guest.name] = demand_of(guest.definition, statistics, wish.headroom)
+        silent = [guest.name for guest in running if guest.name not in demands]
+        if silent:
+            self._report.warn(
+                f"{', '.join(silent)}: no fresh statistics, so what it has now counts as what it needs (policy=demand)."
+            )
+        return [replace(guest, demand=demands.get(guest.name)) for guest in guests]
+
+    # ----------------------------------------------------------------------------------------------------- guards
+
+    def _guard(self, plan: HostPlan, guests: t.Sequence[HostGuest], wish: HostWish) -> None:
+        """Leave a guest as it is that can't spare what is asked of it; refuse the task if the host can't back it."""
+        if self._params["check_guest_memory"]:
+            self._guard_guests(plan, guests, wish)
+        if self._params["check_host_memory"]:
+            check_host(plan, guests, self._hypervisor)
+
+    def _guard_guests(self, plan: HostPlan, guests: t.Sequence[HostGuest], wish: HostWish) -> None:
+        shrinks = {name: shrink_of(domain_plan) for name, domain_plan in plan.plans.items()}
+        shrinking = [guest for guest in guests if guest.runs and shrinks.get(guest.name, 0) > 0]
+        self._ask_for_statistics(shrinking)
+        unchecked: dict[str, list[str]] = {}
+        for guest in shrinking:
+            statistics, why_not = self._usable(guest)
+            if statistics is None:
+                unchecked.setdefault(why_not, []).append(guest.name)
+                continue
+            try:
+                check_guest(plan.plans[guest.name], guest.definition, shrinks[guest.name], wish.headroom, statistics)
+            except VirtmemError as error:
+                plan.refuse(guest, error)
+        for why_not, names in unchecked.items():
+            self._report.warn(f"{', '.join(names)}: {why_not}")
+
+    # ------------------------------------------------------------------------------------------------------ apply
+
+    def _apply(self, plan: HostPlan, plans: t.Mapping[str, DomainPlan], guests: t.Sequence[HostGuest]) -> None:
+        params = self._params
+        ways = [self._way(plan, guest) for guest in guests if guest.name in plans]
+        bystanders = [
+            standing_of(plan, guest) for guest in guests if guest.name in plan.shares and guest.name not in plans
+        ]
+        if not any(domain_plan.writes for domain_plan in plans.values()) and all(not way.is_waited_for for way in ways):
+            for guest in guests:
+                if guest.name in plans:
+                    self._report.unchanged(guest)
+            return
+        options = HostWaitOptions(params["wait"], params["wait_timeout"], params["on_partial"], params["on_error"])
+        applier = HostApplier(ways, bystanders, plan.limits, self._hypervisor, options, self._clock)
+        try:
+            applier.run()
+        finally:
+            for way in ways:
+                self._report.ended(way, plans[way.name])
+        for warning in applier.outcome.warnings:
+            self._report.warn(warning)
+
+    def _way(self, plan: HostPlan, guest: HostGuest) -> GuestOnItsWay:
+        name = guest.name
+        return GuestOnItsWay(
+            guest, plan.shares[name], plan.goals[name], self._domains[name], self._texts[name], self._clock
+        )

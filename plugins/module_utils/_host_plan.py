@@ -1,0 +1,228 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: may change in any release.
+
+"""From a host_memory task and what is there to what each guest shall have. Pure: check mode and the real run share it."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field, replace
+
+from ansible_collections.virtmem.libvirt.plugins.module_utils._allocation import Amounts, Share, allocate
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_plan import DomainPlan, Situation, plan_domain
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_wish import Wish
+from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
+from ansible_collections.virtmem.libvirt.plugins.module_utils._guest import offline_memory
+from ansible_collections.virtmem.libvirt.plugins.module_utils._host_flow import Standing, foreseen
+from ansible_collections.virtmem.libvirt.plugins.module_utils._host_limits import (
+    HostLimit,
+    HostMemoryTotals,
+    limits_of,
+    moving_backing,
+)
+from ansible_collections.virtmem.libvirt.plugins.module_utils._host_wish import GuestWish, HostWish
+from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
+    Definition,
+    GuestStatistics,
+    Observed,
+    Scope,
+    Versions,
+)
+from ansible_collections.virtmem.libvirt.plugins.module_utils._rules import SIZE_ALIGNMENT
+from ansible_collections.virtmem.libvirt.plugins.module_utils._size import format_size, round_down, round_up
+from ansible_collections.virtmem.libvirt.plugins.module_utils._spread import capacity
+
+
+@dataclass(frozen=True)
+class HostGuest:
+    """One guest of the task: what was read of it, and what the task says. `demand` is what it needs now, None: unknown."""
+
+    wish: GuestWish
+    observed: Observed
+    scopes: tuple[Scope, ...]
+    versions: Versions
+    thp_size: int | None = None
+    demand: int | None = None
+
+    @property
+    def name(self) -> str:
+        return self.observed.domain.name
+
+    @property
+    def definition(self) -> Definition:
+        """The one that the amounts are about: the running guest's, if the task is about that."""
+        return t.cast(Definition, self.observed.definition(self.scopes[0]))
+
+    @property
+    def runs(self) -> bool:
+        return self.scopes[0] == "live"
+
+    def plan(self, memory: int, scopes: tuple[Scope, ...] | None = None) -> DomainPlan:
+        """The steps to `memory`. Raises VirtmemError for whatever would not work."""
+        wish = Wish(memory=memory)
+        return plan_domain(Situation(wish, self.observed, scopes or self.scopes, self.versions, self.thp_size))
+
+
+@dataclass
+class HostPlan:
+    """`goals` are what the guests shall have, by name, `plans` the steps there; `refused` says why one stays as it is."""
+
+    limits: list[HostLimit] = field(default_factory=list)
+    shares: dict[str, Share] = field(default_factory=dict)
+    goals: Amounts = field(default_factory=dict)
+    plans: dict[str, DomainPlan] = field(default_factory=dict)
+    refused: dict[str, VirtmemError] = field(default_factory=dict)
+
+    def refuse(self, guest: HostGuest, error: VirtmemError) -> None:
+        """Leave the guest as it is; what it has stays its own."""
+        self.refused[guest.name] = error
+        self.plans.pop(guest.name, None)
+        if guest.name in self.shares:
+            self.goals[guest.name] = requested_of(guest.definition)
+
+
+def requested_of(definition: Definition) -> int:
+    """What the guest is asked to have."""
+    return definition.ram + sum(device.requested for device in definition.virtio_mem)
+
+
+def current_of(definition: Definition) -> int:
+    """What the running guest has."""
+    return definition.ram + sum(device.current or 0 for device in definition.virtio_mem)
+
+
+def demand_of(live: Definition, statistics: GuestStatistics, headroom: int) -> int:
+    """What the guest uses, by its own fresh statistics, and some headroom. Memory that it left offline is no use to it."""
+    used = current_of(live) - (statistics.usable or 0) - (offline_memory(statistics, live) or 0)
+    return max(used, 0) + headroom
+
+
+def plan_host(
+    guests: t.Sequence[HostGuest], others: t.Sequence[Definition], wish: HostWish, totals: HostMemoryTotals
+) -> HostPlan:
+    """Raises VirtmemError(host_lacks_memory) if the host can't give all guests what they must have."""
+    plan = HostPlan()
+    members: dict[str, Definition] = {}
+    others = list(others)
+    for guest in guests:
+        try:
+            plan.shares[guest.name] = share_of(guest, totals)
+            members[guest.name] = guest.definition
+        except VirtmemError as error:
+            plan.refuse(guest, error)
+            others += [guest.observed.live] if guest.observed.live else []
+    plan.limits = limits_of(members, others, totals)
+    plan.goals = allocate(wish.policy, list(plan.shares.values()), plan.limits)
+    for guest in guests:
+        if guest.name in plan.shares:
+            _plan_guest(plan, guest, plan.goals[guest.name])
+    return plan
+
+
+def _plan_guest(plan: HostPlan, guest: HostGuest, goal: int) -> None:
+    try:
+        plan.plans[guest.name] = guest.plan(goal)
+    except VirtmemError as error:
+        plan.refuse(guest, error)
+
+
+# --------------------------------------------------------------------------------------------------- what one can have
+
+
+def share_of(guest: HostGuest, totals: HostMemoryTotals) -> Share:
+    """What a guest can have, and what the task says of it. Raises VirtmemError where the two contradict each other."""
+    definition, wish = guest.definition, guest.wish
+    moving_backing(definition, totals)
+    block = max((device.block for device in definition.virtio_mem), default=SIZE_ALIGNMENT)
+    has = requested_of(definition)
+    share = Share(
+        name=guest.name,
+        fixed=definition.ram,
+        block=block,
+        minimum=definition.ram,
+        maximum=definition.ram + capacity(definition.virtio_mem),
+        weight=wish.weight,
+        has=has,
+        demand=_demand(guest, has),
+    )
+    if wish.memory is not None:
+        _check_movable(guest, wish.memory)
+        guest.plan(wish.memory)
+        return replace(share, minimum=wish.memory, maximum=wish.memory)
+    return _bounded(guest, share)
+
+
+def _demand(guest: HostGuest, has: int) -> int:
+    """A guest that does not run uses nothing; one that does not say what it uses needs what it has."""
+    if not guest.runs:
+        return 0
+    return has if guest.demand is None else guest.demand
+
+
+def _check_movable(guest: HostGuest, memory: int) -> None:
+    definition = guest.definition
+    if not definition.virtio_mem and memory != definition.ram:
+        raise VirtmemError(
+            "device_not_found",
+            f"{guest.name} has no virtio-mem device, so it always has {format_size(definition.ram)}.",
+            hint=f"Give it one by domain_memory (memory={format_size(memory)}) first.",
+            details={"memory": memory, "nearest": definition.ram},
+        )
+
+
+def _bounded(guest: HostGuest, share: Share) -> Share:
+    """`min` and `max` in whole blocks, and as far as the devices go; what they leave open is what the guest can have."""
+    wish, lowest, highest = guest.wish, share.minimum, share.maximum
+    if wish.minimum is not None and wish.minimum > highest:
+        _check_movable(guest, wish.minimum)
+        raise VirtmemError(
+            "exceeds_device_size",
+            f"{wish.place}.min: {format_size(wish.minimum)} is more than {guest.name} can have with its virtio-mem devices,"
+            f" {format_size(highest)}.",
+            hint="A larger or further device needs domain_memory.",
+            details={"min": wish.minimum, "nearest": highest},
+        )
+    if wish.maximum is not None and wish.maximum < lowest:
+        raise VirtmemError(
+            "immutable",
+            f"{wish.place}.max: {format_size(wish.maximum)} is less than boot memory and DIMMs give {guest.name},"
+            f" {format_size(lowest)}.",
+            hint="Boot memory changes by domain_memory, at the next start.",
+            details={"max": wish.maximum, "nearest": lowest},
+        )
+    low = lowest + round_up(max(wish.minimum or 0, lowest) - lowest, share.block)
+    high = lowest + round_down(min(wish.maximum or highest, highest) - lowest, share.block)
+    if low > high:
+        raise VirtmemError(
+            "not_multiple_of_block",
+            f"{wish.place}: {guest.name} can't have anything from {format_size(t.cast(int, wish.minimum))} to"
+            f" {format_size(t.cast(int, wish.maximum))} in whole blocks of {format_size(share.block)}.",
+            hint=f"Its boot memory and whole blocks make {format_size(high)} or {format_size(low)}.",
+            details={"min": wish.minimum, "max": wish.maximum, "block": share.block, "nearest": high},
+        )
+    return replace(share, minimum=low, maximum=high)
+
+
+# ------------------------------------------------------------------------------------------------------------ on the way
+
+
+def standing_of(plan: HostPlan, guest: HostGuest) -> Standing:
+    """Where the guest stands before anything is asked. One that does not run claims what it gets at its start."""
+    goal = plan.goals[guest.name]
+    if not guest.runs:
+        return Standing(plan.shares[guest.name], goal, goal, goal)
+    return Standing(plan.shares[guest.name], goal, requested_of(guest.definition), current_of(guest.definition))
+
+
+def predicted(plan: HostPlan, guests: t.Sequence[HostGuest]) -> dict[str, DomainPlan]:
+    """The plans that a real run ends with if all guests follow: a refused shrink leaves others less to grow by."""
+    members = [guest for guest in guests if guest.name in plan.shares]
+    ends = foreseen([standing_of(plan, guest) for guest in members], plan.limits)
+    plans = dict(plan.plans)
+    for guest in members:
+        if guest.name in plans and ends[guest.name] != plan.goals[guest.name]:
+            plans[guest.name] = guest.plan(ends[guest.name])
+    return plans
