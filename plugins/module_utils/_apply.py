@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field, replace
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils import _xml
+from ansible_collections.virtmem.libvirt.plugins.module_utils import _rules, _xml
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Definition, MemoryDevice, Scope
 from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Plan, Step
@@ -182,7 +182,7 @@ class Applier:
             "partial" if moved else "timeout",
             f"The guest {verb} {format_size(moved)} of {format_size(asked)} in {self._options.timeout:g} s:"
             f" {step.device.alias} has {format_size(reached)} plugged, {format_size(wanted)} are requested.",
-            hint=self._shortfall_hint(wanted < start),
+            hint=self._shortfall_hint(step.device, wanted < start),
             details={
                 "requested": wanted,
                 "current": reached,
@@ -193,10 +193,13 @@ class Applier:
             },
         )
 
-    def _shortfall_hint(self, shrinking: bool) -> str:
+    def _shortfall_hint(self, device: MemoryDevice, shrinking: bool) -> str:
         if self._domain.state().state == "paused":
             return PAUSED_HINT
-        return SHRINK_HINT if shrinking else GROW_HINT
+        if shrinking:
+            return SHRINK_HINT
+        page_size, _nodes = _rules.host_backing(_xml.parse_definition(self._text("live")), device)
+        return GROW_HINT if page_size is None else EMPTY_POOL_HINT
 
     def _unplug(self, step: Step, watch: Watch) -> None:
         """Detach from the running guest, once the guest has given everything back, and see it gone."""
@@ -282,6 +285,11 @@ PAUSED_HINT: t.Final = (
 SHRINK_HINT: t.Final = (
     "What stays is in use, or lies in a kernel zone of the guest (memhp_default_state=online_movable avoids that). The"
     " request stands, and the guest may still give back more; on_partial says what else to do."
+)
+# Measured on QEMU 7.2: the update succeeds, and the guest stops where the pool ends.
+EMPTY_POOL_HINT: t.Final = (
+    "The device takes huge pages, and QEMU says nothing when the host has no more of them: see host_memory_info, and"
+    " reserve more. The request stands, and the guest takes the rest when it is asked again."
 )
 GROW_HINT: t.Final = (
     "See whether the guest has the virtio_mem driver loaded (Linux 5.8 or later) and has finished booting. The request"

@@ -78,6 +78,13 @@ _RULES: t.Final = (
         ("nvdimm",),
         lambda device, _: device.label_size is not None and device.label_size >= device.size,
         "label_size: the label area is not smaller than the device",
+        "Give it a smaller label area, or the device a larger size.",
+    ),
+    _Rule(
+        ("nvdimm",),
+        lambda device, _: (device.align_size or 0) % _rules.SMALLEST_PAGE != 0,
+        "align_size: QEMU maps whole pages, so it is a multiple of 4 KiB",
+        "Use 4KiB, or 2MiB where the guest maps the device with huge pages.",
     ),
     _Rule(
         ("nvdimm",),
@@ -148,8 +155,9 @@ def check_features(wish: DeviceWish, versions: Versions, arch: str, *, new: bool
 def check_device(device: MemoryDevice, definition: Definition, thp_size: int | None, place: str) -> None:
     """A device as it shall be, in the definition that shall have it."""
     with at(place):
+        _rules.check_page_size(device)
+        _check_slot(device, definition)
         if device.model == VIRTIO_MEM:
-            _rules.check_page_size(device)
             _rules.check_block(device, _plan.smallest_block(definition, thp_size) or MIB)
             _rules.check_requested(device)
             _rules.check_guest_address(device)
@@ -159,6 +167,35 @@ def check_device(device: MemoryDevice, definition: Definition, thp_size: int | N
         for rule in _RULES:
             if device.model in rule.models and rule.broken(device, definition):
                 raise _broken(rule, device, definition)
+
+
+def _check_slot(device: MemoryDevice, definition: Definition) -> None:
+    """qemuDomainDefValidateMemoryHotplugDevice and qemuCheckMemoryDimmConflict: each slot once, and only those there are."""
+    if device.slot is None:
+        return
+    taken = {other.slot for other in definition.devices if (other.index, other.alias) != (device.index, device.alias)}
+    if device.slot in taken:
+        free = next(number for number in range(len(taken) + 1) if number not in taken)
+        raise VirtmemError(
+            "unsupported",
+            f"slot: slot {device.slot} is taken by another memory device of {definition.name}.",
+            hint=f"Leave the option out, or say slot={free}.",
+            details={"slot": device.slot, "nearest": free},
+        )
+    if 0 < definition.slots <= device.slot:
+        raise VirtmemError(
+            "exceeds_max_memory",
+            f"slot: {definition.name} has {definition.slots} memory slots, so there is no slot {device.slot}.",
+            hint=f"They are numbered 0 to {definition.slots - 1}; or give maximum.slots a larger number.",
+            details={"slot": device.slot, "slots": definition.slots, "nearest": definition.slots - 1},
+        )
+
+
+def check_free_address(device: MemoryDevice, before: MemoryDevice | None, definition: Definition, place: str) -> None:
+    """A PCI address that the device gets, and has not had before, is nobody else's."""
+    if device.pci_address is not None and (before is None or before.pci_address != device.pci_address):
+        with at(place):
+            _rules.check_pci_address(definition, device.pci_address)
 
 
 def _broken(rule: _Rule, device: MemoryDevice, definition: Definition) -> VirtmemError:

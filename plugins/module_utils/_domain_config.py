@@ -67,6 +67,7 @@ def _aim_devices(aimed: Definition, matches: t.Sequence[Match], wish: Wish, thp_
         if device and (match.config is None or changed_options(match.config, device)):
             place = match.wish.place if match.wish else match.name
             _device_rules.check_device(device, aimed, thp_size, place)
+            _device_rules.check_free_address(device, match.config, aimed, place)
     return with_devices(aimed, sorted(placed.values(), key=_place))
 
 

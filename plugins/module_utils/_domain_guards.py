@@ -8,18 +8,21 @@
 
 from __future__ import annotations
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils import _rules
+from ansible_collections.virtmem.libvirt.plugins.module_utils import _rules, _xml
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_plan import DomainPlan
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_steps import Change
+from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     VIRTIO_MEM,
     Definition,
     GuestStatistics,
+    HostMemory,
     MemoryDevice,
 )
 from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Step
 from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Hypervisor
 from ansible_collections.virtmem.libvirt.plugins.module_utils._sets import parse_set
+from ansible_collections.virtmem.libvirt.plugins.module_utils._size import about, format_size, round_down
 
 
 def live_changes(plan: DomainPlan) -> list[tuple[MemoryDevice, int]]:
@@ -53,13 +56,26 @@ def check_guest(plan: DomainPlan, live: Definition, shrink: int, reserve: int, s
 def check_host(plan: DomainPlan, live: Definition, hypervisor: Hypervisor) -> None:
     """Raise VirtmemError(host_lacks_memory); each kind of host memory (node, page size) is looked at by itself."""
     growth: dict[tuple[int | None, str | None], int] = {}
+    elastic = {_rules.host_backing(live, device) for device, _change in live_changes(plan) if device.block}
     for device, change in live_changes(plan):
         backing = _rules.host_backing(live, device)
         growth[backing] = growth.get(backing, 0) + change
     for (page_size, nodes), more in growth.items():
         if more > 0:
             host = hypervisor.host_memory(page_size, parse_set(nodes) if nodes else None)
+            if more > host.available and (page_size, nodes) not in elastic:
+                raise _no_room_for_dimms(more, host)
             _rules.check_host_memory(more, host, *_as_one(plan, live))
+
+
+def _no_room_for_dimms(growth: int, host: HostMemory) -> VirtmemError:
+    fits = round_down(host.available, _rules.SIZE_ALIGNMENT)
+    return VirtmemError(
+        "host_lacks_memory",
+        f"The new DIMMs would take {format_size(growth)}, and the host has {about(host.available)} of {host.kind}.",
+        hint=f"Together they can have {format_size(fits)}; or set check_host_memory=false.",
+        details={"growth": growth, "available": host.available, "nearest": fits},
+    )
 
 
 def _as_one(plan: DomainPlan, live: Definition) -> tuple[MemoryDevice, int]:
@@ -69,3 +85,18 @@ def _as_one(plan: DomainPlan, live: Definition) -> tuple[MemoryDevice, int]:
     current = sum(device.current or 0 for device in live.virtio_mem)
     size = sum(device.size for device in devices)
     return MemoryDevice(VIRTIO_MEM, size, block=block, current=current), live.ram
+
+
+def check_host_nodes(plan: DomainPlan, hypervisor: Hypervisor) -> None:
+    """Refuse host nodes that the host has not got: libvirt stores them, and does not start the guest."""
+    asked: dict[str, str] = {}
+    for scope, after in plan.after.items():
+        before = plan.before[scope]
+        masks = {device.node_mask for device in before.devices}
+        asked.update({mask: "node_mask" for d in after.devices if (mask := d.node_mask) and mask not in masks})
+        if after.placement.nodeset and after.placement.nodeset != before.placement.nodeset:
+            asked[after.placement.nodeset] = "placement.nodeset"
+    if asked:
+        nodes = [node.id for node in _xml.parse_capabilities(hypervisor.capabilities()).nodes]
+        for nodeset, option in asked.items():
+            _rules.check_host_nodes(nodeset, option, nodes)

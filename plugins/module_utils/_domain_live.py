@@ -148,6 +148,7 @@ def _add(part: LivePart, match: Match, job: _Job) -> None:
         return
     device = new_device(match, part.after, "live", job.thp_size)
     _device_rules.check_device(device, part.after, job.thp_size, match.wish.place)
+    _device_rules.check_free_address(device, None, part.after, match.wish.place)
     part.placed[match.name] = device
     if device.model == VIRTIO_MEM:
         part.concerned[match.name] = device

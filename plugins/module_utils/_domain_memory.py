@@ -14,7 +14,12 @@ from urllib.parse import urlsplit
 from ansible_collections.virtmem.libvirt.plugins.module_utils import _rules
 from ansible_collections.virtmem.libvirt.plugins.module_utils._apply import WaitOptions
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_apply import DomainApplier
-from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_guards import check_guest, check_host, shrink_of
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_guards import (
+    check_guest,
+    check_host,
+    check_host_nodes,
+    shrink_of,
+)
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_options import (
     ADDRESSES,
     changed_options,
@@ -70,7 +75,10 @@ class DomainMemory:
         report.planned(plan, wish)
         for warning in plan.warnings:
             report.warn(warning)
+        check_host_nodes(plan, self._hypervisor)
         self._guard(plan, domain, observed, reserve)
+        if state.saved and plan.writes:
+            report.warn(f"{state.name} has a saved state: its next start goes on from there, as it was saved.")
         if self._check_mode:
             report.predicted(plan, params["wait"])
         else:

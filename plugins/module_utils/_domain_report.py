@@ -56,6 +56,7 @@ class DomainReport:
         self.result: Facts = dict(EMPTY, domain={"name": domain, "uuid": None, "state": None}, _warnings=[])
         self._wish = Wish()
         self._statistics: GuestStatistics | None = None
+        self._found_actual: int | None = None  # the balloon's size before the task, in bytes
         self._running: Definition | None = None
 
     def warn(self, text: str) -> None:
@@ -63,6 +64,7 @@ class DomainReport:
 
     def found(self, state: DomainState, statistics: GuestStatistics | None, definitions: Definitions) -> None:
         self._statistics = statistics
+        self._found_actual = statistics.actual if statistics else None
         self._running = definitions.get("live")
         self.result["domain"] = _result.domain_facts(state)
         self.result["before"] = self.result["after"] = _both(definitions)
@@ -153,7 +155,7 @@ class DomainReport:
         self.result["diff"] = {
             "before_header": name,
             "after_header": name,
-            "before": self._canonical(plan.before, plan_actual(plan)),
+            "before": self._canonical(plan.before, self._found_actual),
             "after": self._canonical(after, actual),
         }
 
@@ -200,14 +202,6 @@ class DomainReport:
         self.result["steps"] = [any_step_facts(step, True) for step in done] + [
             any_step_facts(step, False) for step in left
         ]
-
-
-def plan_actual(plan: DomainPlan) -> int | None:
-    """The balloon's size before the plan, as far as a step says so."""
-    for step in plan.steps:
-        if isinstance(step, Change) and step.action == "set_balloon":
-            return t.cast("int | None", step.before)
-    return None
 
 
 def _both(definitions: Definitions) -> Facts:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils import _rules
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
-from ansible_collections.virtmem.libvirt.plugins.module_utils._model import HugePage
+from ansible_collections.virtmem.libvirt.plugins.module_utils._model import HugePage, in_order
 from ansible_collections.virtmem.libvirt.plugins.module_utils._sets import format_set, parse_set
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import parse_size
 
@@ -140,7 +140,7 @@ def _hugepages(pages: t.Sequence[Params]) -> tuple[HugePage, ...] | None:
         return None
     if len(pages) == 1 and pages[0]["size"] is None and pages[0]["nodeset"] is None:
         return ()
-    return tuple(_huge_page(position, page) for position, page in enumerate(pages))
+    return in_order(_huge_page(position, page) for position, page in enumerate(pages))
 
 
 def _huge_page(position: int, page: Params) -> HugePage:
@@ -180,6 +180,14 @@ def _device_wish(position: int, params: Params) -> DeviceWish:
     for name in _DEVICE_SIZES:
         if name in stated:
             stated[name] = parse_size(stated[name], f"{place}.{name}")
+    if stated.get("size") == 0:
+        raise VirtmemError(
+            "invalid_size",
+            f"{place}.size: a device must have more than 0.",
+            hint="Say requested=0 to take all memory of a virtio-mem device back, or leave the device out and say"
+            " purge_devices=true to remove it.",
+            details={"size": 0},
+        )
     for name, read in (
         ("node_mask", lambda text: read_set(text, f"{place}.node_mask")),
         ("guest_address", _rules.normal_guest_address),

@@ -92,7 +92,12 @@ _MEANINGS: t.Final = (
         "The domain's maxMemory has no room for the device.",
         "Raise maxMemory in the stored definition, or make the device smaller.",
     ),
-    _Meaning(r"cannot modify memory", "immutable", "A running guest's device can't change so."),
+    _Meaning(
+        r"cannot modify memory",
+        "immutable",
+        "A running guest's device can't change so.",
+        "Only requested of a virtio-mem device changes in a running guest; say scope=config for the rest.",
+    ),
     # What follows is checked before any call; only somebody else's change in between can bring it about.
     _Meaning(
         r"only '\d+' NUMA nodes|target NUMA node needs",
@@ -140,6 +145,7 @@ _MEANINGS: t.Final = (
         r"transient domains do not have|is not supported$|unsupported flags|failed to validate against schema",
         "unsupported",
         "This libvirt can't do that.",
+        "Its own words are in details.",
     ),
     _Meaning(
         r"NUMA node \d+ is unavailable|cellNum in virHostMemGetStats",
@@ -157,16 +163,19 @@ _MEANINGS: t.Final = (
         r"Incompatible with mlock|Discarding RAM is disabled",
         "not_hotpluggable",
         "QEMU can't use virtio-mem in this domain: its memory is locked, or another device pins it.",
+        "Remove <locked/>, or the device that pins memory; or use DIMMs.",
     ),
     _Meaning(
         r"virtio-mem isn't supported by this QEMU binary|is not a valid device model name|not supported by the connection",
         "unsupported",
         "This hypervisor has no virtio-mem devices.",
+        "host_memory_info says what it can do, and why not.",
     ),
     _Meaning(
         r"[Ss][Gg][Xx].*(isn't|not) supported",
         "unsupported",
         "This host has no SGX, so no guest can have EPC memory.",
+        "Leave the device out, or use a host with SGX.",
     ),
     _Meaning(
         r"can't open backing store",
@@ -182,7 +191,7 @@ _MEANINGS: t.Final = (
     ),
     _Meaning(
         r"memory\.(limit_in_bytes|max).*Device or resource busy",
-        "host_lacks_memory",
+        "guest_needs_memory",
         "The guest's process uses more than the new limit, and the kernel could not take enough away.",
         "Set a higher limit, or take memory from the guest first.",
     ),
@@ -192,7 +201,12 @@ _MEANINGS: t.Final = (
         "Somebody else made a device with this alias at the same time.",
         "Run the task again.",
     ),
-    _Meaning(r"domain is not running", "domain_not_found", "The domain is no longer running."),
+    _Meaning(
+        r"domain is not running",
+        "domain_not_found",
+        "The domain is no longer running.",
+        "Start it, or run the task again: it then changes the stored definition only.",
+    ),
 )
 
 
@@ -220,13 +234,23 @@ def translate(call: str, number: int, domain: int, text: str) -> VirtmemError:
             details=details,
         )
     if number == _NO_DOMAIN:
-        return VirtmemError("domain_not_found", "The domain is not there, or no longer.", details=details)
+        return VirtmemError(
+            "domain_not_found",
+            "The domain is not there, or no longer.",
+            hint="See whether somebody undefined or renamed it meanwhile.",
+            details=details,
+        )
     if number == _OPERATION_TIMEOUT:
         text += " (cannot acquire state change lock)"
     for meaning in _MEANINGS:
         if re.search(meaning.pattern, text):
             return VirtmemError(meaning.code, meaning.sentence, hint=meaning.hint, details=details)
-    return VirtmemError("libvirt_error", f"libvirt could not {call}: {_tidy(text)}", details=details)
+    return VirtmemError(
+        "libvirt_error",
+        f"libvirt could not {call}: {_tidy(text)}",
+        hint="steps says what was done before; the log of libvirt's daemon may say more.",
+        details=details,
+    )
 
 
 def is_lost(number: int, domain: int) -> bool:

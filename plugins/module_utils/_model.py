@@ -78,6 +78,11 @@ class HugePage:
     nodeset: str | None = None
 
 
+def in_order(pages: t.Iterable[HugePage]) -> tuple[HugePage, ...]:
+    """Pages in the one order that they are compared in: which comes first means nothing to libvirt."""
+    return tuple(sorted(pages, key=lambda page: (page.nodeset or "", page.size)))
+
+
 @dataclass(frozen=True)
 class Backing:
     """`<memoryBacking>`. `hugepages` is None for none at all, and () for pages of the host's default size."""

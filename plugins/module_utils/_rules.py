@@ -44,6 +44,7 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._size import (
 SIZE_ALIGNMENT: t.Final = 2 * MIB
 
 # Also the size of ordinary pages on x86.
+_HIGHEST_ADDRESS: t.Final = 2**64 - 1
 SMALLEST_PAGE: t.Final = 4 * KIB
 
 # virDomainDeviceInfoParseXML keeps such aliases and drops all others without a word (libvirt 3.9 to 12.8).
@@ -203,11 +204,12 @@ def check_guest_address(device: MemoryDevice) -> None:
     """virDomainMemoryDefValidate from 9.8; QEMU before: the address is a multiple of the block."""
     address = device.guest_address
     if address is not None and address % device.block:
-        nearest = round_up(address, device.block)
+        above = round_up(address, device.block)
+        nearest = above if above <= _HIGHEST_ADDRESS else round_down(address, device.block)
         raise VirtmemError(
             "not_multiple_of_block",
             f"guest_address: {address:#x} is not a multiple of the block size, {format_size(device.block)}.",
-            hint=f"The next address that works is {nearest:#x}.",
+            hint=f"The nearest address that works is {nearest:#x}.",
             details={"guest_address": address, "block": device.block, "nearest": nearest},
         )
 
@@ -356,6 +358,18 @@ def check_host_memory(growth: int, host: HostMemory, device: MemoryDevice, memor
         hint=f"The most that it can have now is {_as_option(highest, memory)}; or set check_host_memory=false.",
         details={"growth": growth, "available": host.available, "nearest": highest},
     )
+
+
+def check_host_nodes(nodeset: str, option: str, nodes: t.Sequence[int]) -> None:
+    """`nodes` are those that the host has (none: it does not say). virNumaNodesetIsAvailable says so only at start."""
+    missing = sorted(set(parse_set(nodeset)) - set(nodes))
+    if nodes and missing:
+        raise VirtmemError(
+            "unsupported",
+            f"{option}: the host has no NUMA node {format_set(missing)}, only {format_set(nodes)}.",
+            hint="host_memory_info lists the host's nodes, with the memory of each.",
+            details={"option": option, "nodes": list(nodes), "missing": missing},
+        )
 
 
 def _as_option(requested: int, memory: int | None) -> str:

@@ -74,6 +74,9 @@ class VirtioMemDevice:
         report.planned(plan, desired)
         if plan.stays and params["scope"] == "live":
             raise _cannot_unplug(plan)
+        if plan.writes and desired.node_mask is not None:
+            nodes = [node.id for node in _xml.parse_capabilities(self._hypervisor.capabilities()).nodes]
+            _rules.check_host_nodes(desired.node_mask, "node_mask", nodes)
         self._guard_guest(plan, domain, observed, reserve)
         self._guard_host(plan, observed)
         if state.saved and plan.writes:

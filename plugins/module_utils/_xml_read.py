@@ -21,6 +21,7 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     NumaCell,
     Placement,
     Tuning,
+    in_order,
 )
 from ansible_collections.virtmem.libvirt.plugins.module_utils._sets import parse_set
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import UNLIMITED, unit_factor
@@ -104,7 +105,7 @@ def _backing(root: Element) -> Backing:
     allocation = backing.find("allocation")
     threads = None if allocation is None else allocation.get("threads")
     return Backing(
-        hugepages=None if hugepages is None else tuple(map(_huge_page, hugepages.iterfind("page"))),
+        hugepages=None if hugepages is None else in_order(map(_huge_page, hugepages.iterfind("page"))),
         source=_attribute(backing, "source", "type"),
         access=_attribute(backing, "access", "mode"),
         allocation_mode=_attribute(backing, "allocation", "mode"),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 
 from ansible_collections.virtmem.libvirt.tests.unit.plugins import running
-from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake_hypervisor import FakeHypervisor
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake_hypervisor import GIB, FakeHypervisor
 
 # The same examples each time: a unit test that fails now and then helps nobody.
 settings.register_profile("steady", deadline=None, derandomize=True, database=None, max_examples=50)
@@ -24,5 +24,6 @@ def hypervisor():
 
 @pytest.fixture
 def play(monkeypatch, hypervisor):
-    """Run virtio_mem_device on the fake: play(check=False, requested="4GiB")."""
+    """Run virtio_mem_device on the fake, whose host has four nodes: play(check=False, requested="4GiB")."""
+    hypervisor.nodes = dict.fromkeys(range(4), (1024 * GIB, {}))
     return functools.partial(running.run, "virtio_mem_device", monkeypatch, hypervisor, domain="web1")

@@ -22,6 +22,7 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     NumaCell,
     Placement,
     Tuning,
+    in_order,
 )
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
@@ -117,7 +118,7 @@ DEFINITIONS = st.builds(
     ).map(lambda cells: tuple(replace(cell, id=number) for number, cell in enumerate(cells))),
     backing=st.builds(
         Backing,
-        hugepages=st.none() | st.lists(PAGES, max_size=3).map(tuple),
+        hugepages=st.none() | st.lists(PAGES, max_size=3).map(in_order),
         source=st.sampled_from([None, "file", "anonymous", "memfd"]),
         access=st.sampled_from([None, "shared", "private"]),
         allocation_mode=st.sampled_from([None, "immediate", "ondemand"]),

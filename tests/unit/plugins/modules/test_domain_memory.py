@@ -21,6 +21,7 @@ DIMM = functools.partial(device, model="dimm")
 
 @pytest.fixture
 def domain_memory(monkeypatch, hypervisor):
+    hypervisor.nodes = dict.fromkeys(range(2), (1024 * GIB, {}))
     return functools.partial(running.run, "domain_memory", monkeypatch, hypervisor, domain="web1")
 
 
