@@ -129,16 +129,17 @@ def with_cell(definition: Definition) -> Definition:
 
 
 def aim_current_memory(before: Definition, after: Definition, target: int | None) -> int:
-    """`<currentMemory>` of the stored definition: below boot memory it is a balloon at the next start, else nothing.
+    """`<currentMemory>` of the stored definition: below boot memory and DIMMs it is a balloon at the next start, else
+    nothing (QEMU's balloon counts DIMMs, and neither virtio-mem nor persistent memory).
 
-    It follows boot memory, and does not count devices; where libvirt has counted them in (its own attach does), it goes
+    It follows them, and does not count other devices; where libvirt has counted those in (its own attach does), it goes
     on as libvirt would.
     """
-    if target is not None and target < after.boot:
+    if target is not None and target < after.ram:
         return target
-    if before.current_memory > before.boot:
+    if before.current_memory > before.ram:
         moved = before.current_memory + after.total - before.total
-        return min(max(moved, after.boot), after.total)
-    if target is None and before.current_memory < before.boot:
-        return min(before.current_memory, after.boot)
-    return after.boot
+        return min(max(moved, after.ram), after.total)
+    if target is None and before.current_memory < before.ram:
+        return min(before.current_memory, after.ram)
+    return after.ram

@@ -272,7 +272,7 @@ class DomainApplier(Applier):
         if changed:
             before = self._before["config"].current_memory
             now = _xml.parse_definition(self._text("config"))
-            if now.current_memory != before <= now.boot:
+            if now.current_memory != before <= now.ram:
                 self._write(Step("set_current_memory", "config", changed[-1], None, before))
 
     def _undo_change(self, done: Change) -> None:

@@ -109,7 +109,7 @@ def config_steps(before: Definition, after: Definition, matches: t.Sequence[Matc
     if flat_options(before) != flat_options(after) or _needs_define(before, after):
         options = (flat_options(before), flat_options(after))
         names = [name for name in options[0].keys() | options[1].keys() if options[0].get(name) != options[1].get(name)]
-        if not before.current_memory < before.boot and not after.current_memory < after.boot:
+        if not before.current_memory < before.ram and not after.current_memory < after.ram:
             names = [name for name in names if name != "balloon.target"]  # it goes with boot memory
         old, new = ({name: facts.get(name) for name in sorted(names)} for facts in options)
         if before.devices != after.devices:
@@ -119,8 +119,8 @@ def config_steps(before: Definition, after: Definition, matches: t.Sequence[Matc
     if current == after.current_memory:
         return list(steps)
     # libvirt has added or subtracted the device's size (see _plan._restore_current_memory), and takes no more than boot
-    # memory here.
-    wanted, last = min(after.current_memory, after.boot), steps[-1]
+    # memory and DIMMs here.
+    wanted, last = min(after.current_memory, after.ram), steps[-1]
     return [*steps, Step("set_current_memory", "config", last.device, None, wanted, last.name)]
 
 

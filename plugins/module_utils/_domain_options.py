@@ -32,9 +32,9 @@ def domain_options(definition: Definition) -> Facts:
 
 
 def balloon_target(definition: Definition) -> int | None:
-    """What the balloon leaves of boot memory at the next start; None without a balloon. A `<currentMemory>` of boot
-    memory or more means all of it, whatever libvirt has added to it."""
-    return min(definition.current_memory, definition.boot) if definition.balloon else None
+    """What the balloon leaves of boot memory and DIMMs at the next start; None without a balloon. A `<currentMemory>` of
+    as much or more means all of it, whatever libvirt has added to it."""
+    return min(definition.current_memory, definition.ram) if definition.balloon else None
 
 
 def _backing(backing: Backing) -> Facts:

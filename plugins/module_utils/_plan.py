@@ -437,7 +437,7 @@ def _restore_current_memory(
     qemuDomainDetachDeviceConfig via virDomainDefSetMemoryTotal, 9.0 to 12.8), so that a balloon set for the next boot
     is lost, or underflows. Values above boot memory mean "no balloon" either way and can't be set by the API.
     """
-    if (after is None) == (before is None) or definition.current_memory > definition.boot:
+    if (after is None) == (before is None) or definition.current_memory > definition.ram:
         return []
     device = t.cast(MemoryDevice, after or before)
     return [Step("set_current_memory", "config", device, before, definition.current_memory)]

@@ -45,6 +45,7 @@ SIZE_ALIGNMENT: t.Final = 2 * MIB
 
 # Also the size of ordinary pages on x86.
 _HIGHEST_ADDRESS: t.Final = 2**64 - 1
+_HOST_BRIDGE: t.Final = "0000:00:00.0"
 SMALLEST_PAGE: t.Final = 4 * KIB
 
 # virDomainDeviceInfoParseXML keeps such aliases and drops all others without a word (libvirt 3.9 to 12.8).
@@ -314,6 +315,14 @@ def check_port(definition: Definition) -> None:
 
 
 def check_pci_address(definition: Definition, pci_address: str) -> None:
+    """It is free, and an address: virPCIDeviceAddressIsEmpty takes the host bridge's for none, and libvirt chooses."""
+    if pci_address == _HOST_BRIDGE:
+        raise VirtmemError(
+            "unsupported",
+            f"pci_address: {pci_address} is the host bridge's.",
+            hint="Leave the option out, and libvirt chooses a free address.",
+            details={"pci_address": pci_address},
+        )
     if pci_address in definition.pci_addresses:
         raise VirtmemError(
             "unsupported",

@@ -138,12 +138,12 @@ def canonical_device(device: MemoryDevice) -> str:
 def canonical_memory(definition: Definition) -> str:
     """All that a domain's XML says about its memory, as a person reads it in a diff; see canonical_device.
 
-    `<currentMemory>` is only there if `definition` has one that is less than its boot memory: a balloon at the next
+    `<currentMemory>` is only there if `definition` has one that is less than boot memory and DIMMs: a balloon at the next
     start. Other values mean nothing, and libvirt changes them by itself.
     """
     root = etree.Element("domain")
     shown = replace(definition, devices=tuple(replace(device, index=-1) for device in definition.devices))
-    inflated = definition.current_memory if definition.current_memory < definition.boot else 0
+    inflated = definition.current_memory if definition.current_memory < definition.ram else 0
     _edit(root, _NOTHING, replace(shown, current_memory=inflated))
     return _pretty(root)
 

@@ -408,6 +408,10 @@ class FakeDomain:
             if settled and memory.get("model") == _VIRTIO_MEM:
                 requested = size_of(memory.find("target/requested"))
                 write_kib(memory.find("target/current"), replace(self.guest, rate=None).next(0, requested, 1))
+        dimms = sum(size_of(memory.find("target/size")) for memory in root.findall("devices/memory[@model='dimm']"))
+        devices = sum(size_of(size) for size in root.findall("devices/memory/target/size"))
+        ram = size_of(root.find("memory")) - devices + dimms
+        self.actual = min(size_of(root.find("currentMemory")) or ram, ram)  # a balloon counts DIMMs
         self._sum_up(root)
         self.live = text_of(root)
         if not self.persistent:

@@ -244,6 +244,8 @@ CURRENT_MEMORY = [
     (1, {"devices": [NEW]}, 1),
     (18, {"devices": [NEW]}, 20),
     (2, {"devices": [{"model": "nvdimm", "path": "/nv", "size": "1GiB"}]}, 2),
+    (2, {"devices": [{"model": "dimm", "size": "1GiB"}]}, 3),
+    (1, {"devices": [{"model": "dimm", "size": "1GiB"}]}, 1),
     (2, {"devices": [], "purge_devices": True}, 2),
     (1, {"devices": [], "purge_devices": True}, 1),
     (18, {"devices": [], "purge_devices": True}, 2),
@@ -293,6 +295,35 @@ def test_a_purged_device_comes_back_if_the_guest_does_not_start(domain_memory, h
     assert left["error_code"] == "libvirt_error"
     assert left["domain"]["state"] == "running"
     assert domain.config == config
+
+
+def test_an_address_that_is_taken(domain_memory, hypervisor):
+    hypervisor.add(device()).start()
+    taken = domain_memory()["before"]["config"]["devices"][0]["pci_address"]
+    left = domain_memory(devices=[{"model": "virtio-mem", "alias": "ua-z", "size": "1GiB", "pci_address": taken}])
+    assert (left["error_code"], left["changed"]) == ("unsupported", False)
+    assert "taken" in left["msg"]
+
+
+def test_the_order_of_pages_is_no_difference(domain_memory, hypervisor):
+    pages = "".join(f"<page size='{size}' unit='KiB' nodeset='{node}'/>" for size, node in ((1048576, 1), (2048, 0)))
+    hypervisor.add(boot=(GIB, GIB), backing=f"<memoryBacking><hugepages>{pages}</hugepages></memoryBacking>")
+    left = domain_memory(backing={"hugepages": [{"size": "2MiB", "nodeset": "0"}, {"size": "1GiB", "nodeset": "1"}]})
+    assert (left["changed"], left.failed) == (False, False)
+
+
+def test_a_balloon_where_it_shall_be_shows_no_difference(domain_memory, hypervisor):
+    hypervisor.add(device()).start()
+    check_real_again(domain_memory, hypervisor, balloon={"target": "1GiB"})
+
+
+def test_dimms_are_told_how_large_they_can_be(domain_memory, hypervisor):
+    hypervisor.add(device()).start()
+    hypervisor.host = 300 * MIB
+    left = domain_memory(devices=[{"model": "dimm", "size": "1GiB"}])
+    assert left["error_code"] == "host_lacks_memory"
+    assert left["details"]["nearest"] == 300 * MIB
+    assert "DIMM" in left["msg"]
 
 
 def test_what_libvirt_drops_is_an_error_also_without_an_alias(domain_memory, hypervisor):
@@ -387,6 +418,23 @@ WRONG = {
     "alias": ({"devices": [{"model": "dimm", "size": "1GiB", "alias": "dimm.9"}]}, "unsupported"),
     "model of an alias": ({"devices": [{"model": "dimm", "alias": "ua-virtiomem0"}]}, "unsupported"),
     "driver": ({"devices": [{"model": "virtio-mem", "driver": {"packed": True}}]}, "unsupported"),
+    "no slot": ({"devices": [{"model": "dimm", "size": "1GiB", "slot": 16}]}, "exceeds_max_memory"),
+    "one slot for two": ({"devices": [{"model": "dimm", "size": "1GiB", "slot": 3}] * 2}, "unsupported"),
+    "odd page": ({"devices": [{"model": "dimm", "size": "1GiB", "page_size": "9KiB"}]}, "unsupported"),
+    "no size at all": ({"devices": [{"model": "dimm", "size": "0"}]}, "invalid_size"),
+    "odd alignment": (
+        {"devices": [{"model": "nvdimm", "size": "1GiB", "path": "/nv", "align_size": "2KiB"}]},
+        "unsupported",
+    ),
+    "no such host node": ({"placement": {"nodeset": "1-2"}}, "unsupported"),
+    "no such host node for a device": (
+        {"devices": [{"model": "dimm", "size": "1GiB", "node_mask": "2"}]},
+        "unsupported",
+    ),
+    "host bridge": (
+        {"devices": [{"model": "virtio-mem", "alias": "ua-z", "size": "1GiB", "pci_address": "0:0:0.0"}]},
+        "unsupported",
+    ),
     "purge what": ({"purge_devices": True}, "unsupported"),
 }
 
