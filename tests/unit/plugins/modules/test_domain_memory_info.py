@@ -46,7 +46,7 @@ def test_sums(info, hypervisor):
         "current": 4 * GIB,
         "total": 19 * GIB,
         "maximum": 64 * GIB,
-        "balloon": 2 * GIB,
+        "balloon": 3 * GIB,
     }
 
 
