@@ -204,8 +204,9 @@ options:
       - The device is meant that has the O(devices[].alias); without one, the next that fits O(devices[].model),
         O(devices[].node) and O(devices[].path), one with the same O(devices[].size) first. If there is none, it is added.
       - V(virtio-mem) and V(dimm) come and go while the guest runs, as far as guest and QEMU let them. V(virtio-pmem) can be
-        added, V(nvdimm) only where the guest was started with one, V(sgx-epc) only at the next start. Nothing but
-        O(devices[].requested) of V(virtio-mem) changes in the running guest.
+        added (before libvirt 9.4 not at all, for it would not start such a guest), V(nvdimm) only where the guest was
+        started with one, V(sgx-epc) only at the next start. Nothing but O(devices[].requested) of V(virtio-mem) changes in
+        the running guest.
     type: list
     elements: dict
     suboptions:
@@ -257,7 +258,7 @@ options:
         description: V(nvdimm), V(virtio-pmem) - the file or device on the host that holds its contents. Needed to add one.
         type: path
       align_size:
-        description: V(nvdimm) - the alignment of the mapping.
+        description: V(nvdimm) - the alignment of the mapping, a multiple of 4 KiB.
         type: str
       pmem:
         description: V(nvdimm) - whether O(devices[].path) is real persistent memory, so that writes are made persistent.
@@ -290,7 +291,8 @@ options:
   purge_devices:
     description:
       - Remove memory devices that O(devices) does not list. A virtio-mem device gives back its memory first.
-      - One that can't be unplugged leaves the stored definition, and the guest when it is next powered off.
+      - The stored definition keeps a device until the guest has let go of it. One that can't be unplugged leaves the stored
+        definition once it is empty, and the guest when it is next powered off.
     type: bool
     default: false
   restart:
