@@ -30,8 +30,8 @@ os.environ.update(LC_ALL="C.UTF-8", PYTHONDONTWRITEBYTECODE="1", PIP_DISABLE_PIP
 
 # That it does without uv is no news.
 logging.getLogger("nox").addFilter(lambda record: not record.getMessage().startswith("uv binary"))
-# These three speak to a person themselves, to the last line.
-if {"demo", "lab", "test"} & set(sys.argv):
+# These speak to a person themselves, to the last line.
+if {"bench", "demo", "lab", "test"} & set(sys.argv):
     logging.getLogger("nox").setLevel(logging.CRITICAL)
 
 
@@ -170,6 +170,15 @@ def integration(session: nox.Session) -> None:
 def lab(session: nox.Session) -> None:
     """The private hypervisor by hand. -- up | status | guest | down"""
     session.run(SYSTEM_PYTHON, str(tree.ROOT / "tests/lab/lab.py"), *session.posargs, external=True)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """How fast it is, beside ping, virsh and bare libvirt; writes the table of the docs."""
+    install(session, "bench")
+    place = tree.arrange("bench")
+    session.env.update(ansible_settings(session), ANSIBLE_COLLECTIONS_PATH=str(tree.collections_path(place)))
+    session.run(SYSTEM_PYTHON, str(tree.ROOT / "tests/bench/bench.py"), external=True)
 
 
 @nox.session
