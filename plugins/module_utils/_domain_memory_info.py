@@ -47,46 +47,53 @@ class DomainMemoryInfo:
 
     def run(self) -> None:
         facts = []
-        for domain, named in self._selected():
+        for domain, state in self._selected():
             try:
-                facts.append(_facts_of(domain))
+                facts.append(_facts_of(domain, state))
             except VirtmemError as error:
                 # One that vanishes while all are listed was not asked for by name, and is not missed.
-                if named or error.code != "domain_not_found":
+                if state is None or error.code != "domain_not_found":
                     raise
         self.result["domains"] = facts
 
-    def _selected(self) -> list[tuple[Domain, bool]]:
-        """The domains, each once, and whether the task names it: names and UUIDs are looked up, globs need the list."""
+    def _selected(self) -> list[tuple[Domain, DomainState | None]]:
+        """The domains, each once, with its state as it was listed; one that the task names has not been listed."""
         if not self._wanted:
-            return [(domain, False) for domain in self._hypervisor.domains()]
-        every = self._hypervisor.domains() if any(map(is_glob, self._wanted)) else []
-        chosen: dict[str, tuple[Domain, bool]] = {}
+            return self._listed()
+        every = self._listed() if any(map(is_glob, self._wanted)) else []
+        chosen: dict[str, tuple[Domain, DomainState | None]] = {}
         for wanted in self._wanted:
             if is_glob(wanted):
-                names = fitting(wanted, (domain.name for domain in every))
-                found = [domain for domain in every if domain.name in names]
+                names = fitting(wanted, (domain.name for domain, _state in every))
+                found = [(domain, state) for domain, state in every if domain.name in names]
                 if not found:
                     self.result["_warnings"].append(f"No domain's name fits {wanted}.")
-                for domain in found:
-                    chosen.setdefault(domain.name, (domain, False))
+                for domain, state in found:
+                    chosen.setdefault(domain.name, (domain, state))
             else:
                 named = self._hypervisor.domain(wanted)
-                chosen[named.name] = (named, True)
+                chosen[named.name] = (named, None)
         return list(chosen.values())
 
+    def _listed(self) -> list[tuple[Domain, DomainState | None]]:
+        """All, in a few calls however many they are; one that was undefined while they were listed is gone."""
+        return [
+            (sighting.domain, sighting.state)
+            for sighting in self._hypervisor.survey()
+            if sighting.state.active or sighting.state.persistent
+        ]
 
-def _facts_of(domain: Domain) -> Facts:
+
+def _facts_of(domain: Domain, listed: DomainState | None) -> Facts:
     try:
-        return _read(domain)
+        return _read(domain, listed or domain.state())
     except VirtmemError as error:
         if error.code != "domain_not_found":
             raise
-        return _read(domain)  # it stopped while it was read; if it is gone for good, this says so
+        return _read(domain, domain.state())  # it stopped meanwhile; if it is gone for good, this says so
 
 
-def _read(domain: Domain) -> Facts:
-    state = domain.state()
+def _read(domain: Domain, state: DomainState) -> Facts:
     live = _xml.parse_definition(domain.xml("live")) if state.active else None
     config = _xml.parse_definition(domain.xml("config")) if state.persistent else None
     statistics = domain.statistics() if state.active else None

@@ -165,3 +165,34 @@ def test_transient_domain(info, hypervisor):
     found = info()["domains"][0]
     assert (found["config"], found["drift"]) == (None, None)
     assert found["live"]["devices"][0]["alias"] == "ua-virtiomem0"
+
+
+@pytest.mark.parametrize("count", [1, 50])
+def test_calls(info, hypervisor, count):
+    """All in one list; then each definition once, and what guests that run report."""
+    for number in range(count):
+        hypervisor.add(device(), name=f"on{number}").start()
+        hypervisor.add(device(), name=f"off{number}")
+    info()
+    each = [("xml", "live"), ("xml", "config"), ("statistics", None), ("xml", "config")]
+    assert hypervisor.calls == [("survey", None), *each * count]
+
+
+def test_domain_that_stops_once_it_is_listed(info, hypervisor):
+    guest = hypervisor.add(device(), name="web1").start()
+
+    def stop(_domain, name, scope):
+        if (name, scope) == ("xml", "live") and guest.live:
+            guest.stop()
+
+    hypervisor.before_call = stop
+    found = info()["domains"][0]
+    assert found["domain"]["state"] == "shutoff"
+    assert found["live"] is None
+    assert found["config"]["devices"][0]["alias"] == "ua-virtiomem0"
+
+
+def test_domain_that_is_undefined_while_all_are_listed(info, hypervisor):
+    hypervisor.add(name="web1", persistent=False)
+    hypervisor.add(name="web2")
+    assert [found["domain"]["name"] for found in info()["domains"]] == ["web2"]
