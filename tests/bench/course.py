@@ -23,8 +23,7 @@ DOMAINS = 300
 MANY_DOMAINS = 1000
 SOME = 30  # of them, for what would take minutes
 REMARKS = [
-    "What a task with nothing to do takes beyond ping is mostly Python at its start: Ansible sends the collection's files as"
-    " source, which is compiled each time, and the bindings of libvirt and lxml are loaded.",
+    "A task with nothing to do is Python at its start, mostly: our files are compiled, libvirt's and lxml's loaded.",
     "The loop of virsh tasks asks again after a second (``delay: 1``); Ansible's default would be five.",
     "A resize is seen complete about a second after it was asked, because QEMU reports sizes once a second at most.",
 ]
