@@ -76,7 +76,8 @@ def groups_of(directory: Path) -> list[Group]:
     """Return the groups that the lab in a folder has, or would have."""
     name = f"virtmem-lab{quote(str(directory), safe='')}"
     mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
-    return [Group(Path(at), name, 2 if kind == "cgroup2" else 1) for _, at, kind, *_ in mounts if "cgroup" in kind]
+    places = [(Path(mount[1]), mount[2]) for mount in mounts]  # man 5 fstab: what, where, which kind of file system
+    return [Group(at, name, 2 if kind == "cgroup2" else 1) for at, kind in places if "cgroup" in kind]
 
 
 def make(directory: Path) -> None:
