@@ -173,33 +173,14 @@ class Applier:
 
     def _shortfall(self, step: Step, reached: int) -> VirtmemError:
         start = (step.before.current or 0) if step.before else 0
-        wanted = step.device.requested
-        verb = "gave back" if wanted < start else "took"
-        moved, asked = abs(reached - start), abs(wanted - start)
-        if (reached - start) * (wanted - start) < 0:  # it went the other way
-            moved = 0
-        return VirtmemError(
-            "partial" if moved else "timeout",
-            f"The guest {verb} {format_size(moved)} of {format_size(asked)} in {self._options.timeout:g} s:"
-            f" {step.device.alias} has {format_size(reached)} plugged, {format_size(wanted)} are requested.",
-            hint=self._shortfall_hint(step.device, wanted < start),
-            details={
-                "requested": wanted,
-                "current": reached,
-                "before": start,
-                "moved": moved,
-                "asked": asked,
-                "wait_timeout": self._options.timeout,
-            },
+        live = _xml.parse_definition(self._text("live"))
+        return shortfall(
+            f"{step.device.alias} has {format_size(reached)} plugged",
+            (start, reached, step.device.requested),
+            self._options.timeout,
+            paused=self._domain.state().state == "paused",
+            huge_pages=_rules.host_backing(live, step.device)[0] is not None,
         )
-
-    def _shortfall_hint(self, device: MemoryDevice, shrinking: bool) -> str:
-        if self._domain.state().state == "paused":
-            return PAUSED_HINT
-        if shrinking:
-            return SHRINK_HINT
-        page_size, _nodes = _rules.host_backing(_xml.parse_definition(self._text("live")), device)
-        return GROW_HINT if page_size is None else EMPTY_POOL_HINT
 
     def _unplug(self, step: Step, watch: Watch) -> None:
         """Detach from the running guest, once the guest has given everything back, and see it gone."""
@@ -268,6 +249,36 @@ class Applier:
             self._unplug(Step("detach", "live", emptied, emptied), watch)
 
 
+def shortfall(has: str, sizes: tuple[int, int, int], timeout: float, *, paused: bool, huge_pages: bool) -> VirtmemError:
+    """partial, or timeout for a guest that moved nothing. `has` says in words what was reached; `sizes` are what there
+    was before, what was reached and what is requested, in bytes."""
+    start, reached, wanted = sizes
+    asked = abs(wanted - start)
+    moved = abs(reached - start) if (reached - start) * (wanted - start) > 0 else 0  # not if it went the other way
+    return VirtmemError(
+        "partial" if moved else "timeout",
+        f"The guest {'gave back' if wanted < start else 'took'} {format_size(moved)} of {format_size(asked)} in"
+        f" {timeout:g} s: {has}, {format_size(wanted)} are requested.",
+        hint=_shortfall_hint(paused, wanted < start, huge_pages),
+        details={
+            "requested": wanted,
+            "current": reached,
+            "before": start,
+            "moved": moved,
+            "asked": asked,
+            "wait_timeout": timeout,
+        },
+    )
+
+
+def _shortfall_hint(paused: bool, shrinking: bool, huge_pages: bool) -> str:
+    if paused:
+        return _PAUSED_HINT
+    if shrinking:
+        return _SHRINK_HINT
+    return _EMPTY_POOL_HINT if huge_pages else _GROW_HINT
+
+
 def _somebody_else(now: MemoryDevice, wanted: int) -> VirtmemError:
     return VirtmemError(
         "domain_busy",
@@ -279,19 +290,19 @@ def _somebody_else(now: MemoryDevice, wanted: int) -> VirtmemError:
 
 
 _ROLLED_BACK_HINT: t.Final = "Nothing is asked of the guest any more than before the task; see current for what it has."
-PAUSED_HINT: t.Final = (
+_PAUSED_HINT: t.Final = (
     "The guest is paused, so it does nothing. The request stands, and the guest follows once resumed."
 )
-SHRINK_HINT: t.Final = (
+_SHRINK_HINT: t.Final = (
     "What stays is in use, or lies in a kernel zone of the guest (memhp_default_state=online_movable avoids that). The"
     " request stands, and the guest may still give back more; on_partial says what else to do."
 )
 # Measured on QEMU 7.2: the update succeeds, and the guest stops where the pool ends.
-EMPTY_POOL_HINT: t.Final = (
+_EMPTY_POOL_HINT: t.Final = (
     "The device takes huge pages, and QEMU says nothing when the host has no more of them: see host_memory_info, and"
     " reserve more. The request stands, and the guest takes the rest when it is asked again."
 )
-GROW_HINT: t.Final = (
+_GROW_HINT: t.Final = (
     "See whether the guest has the virtio_mem driver loaded (Linux 5.8 or later) and has finished booting. The request"
     " stands, and the guest may still take more; on_partial says what else to do."
 )

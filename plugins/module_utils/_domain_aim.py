@@ -140,6 +140,6 @@ def aim_current_memory(before: Definition, after: Definition, target: int | None
     if before.current_memory > before.ram:
         moved = before.current_memory + after.total - before.total
         return min(max(moved, after.ram), after.total)
-    if target is None and before.current_memory < before.ram:
+    if target is None and before.inflated:
         return min(before.current_memory, after.ram)
     return after.ram

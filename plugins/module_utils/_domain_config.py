@@ -108,7 +108,7 @@ def config_steps(before: Definition, after: Definition, matches: t.Sequence[Matc
         return []
     options = (flat_options(before), flat_options(after))
     names = [name for name in options[0].keys() | options[1].keys() if options[0].get(name) != options[1].get(name)]
-    if not before.current_memory < before.ram and not after.current_memory < after.ram:
+    if not before.inflated and not after.inflated:
         names = [name for name in names if name != "balloon.target"]  # it goes with boot memory and DIMMs
     if names or _needs_define(before, after):
         old, new = ({name: facts.get(name) for name in sorted(names)} for facts in options)

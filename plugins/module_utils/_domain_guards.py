@@ -56,10 +56,12 @@ def check_guest(plan: DomainPlan, live: Definition, shrink: int, reserve: int, s
 def check_host(plan: DomainPlan, live: Definition, hypervisor: Hypervisor) -> None:
     """Raise VirtmemError(host_lacks_memory); each kind of host memory (node, page size) is looked at by itself."""
     growth: dict[tuple[int | None, str | None], int] = {}
-    elastic = {_rules.host_backing(live, device) for device, _change in live_changes(plan) if device.block}
+    elastic = set()  # those that a virtio-mem device takes, which can take less
     for device, change in live_changes(plan):
         backing = _rules.host_backing(live, device)
         growth[backing] = growth.get(backing, 0) + change
+        if device.block:
+            elastic.add(backing)
     for (page_size, nodes), more in growth.items():
         if more > 0:
             host = hypervisor.host_memory(page_size, parse_set(nodes) if nodes else None)
@@ -97,6 +99,6 @@ def check_host_nodes(plan: DomainPlan, hypervisor: Hypervisor) -> None:
         if after.placement.nodeset and after.placement.nodeset != before.placement.nodeset:
             asked[after.placement.nodeset] = "placement.nodeset"
     if asked:
-        nodes = [node.id for node in _xml.parse_capabilities(hypervisor.capabilities()).nodes]
+        nodes = _xml.parse_capabilities(hypervisor.capabilities()).node_ids
         for nodeset, option in asked.items():
             _rules.check_host_nodes(nodeset, option, nodes)

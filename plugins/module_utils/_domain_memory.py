@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 from urllib.parse import urlsplit
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils import _rules
+from ansible_collections.virtmem.libvirt.plugins.module_utils import _result, _rules
 from ansible_collections.virtmem.libvirt.plugins.module_utils._apply import WaitOptions
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_apply import DomainApplier
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_guards import (
@@ -78,7 +78,7 @@ class DomainMemory:
         check_host_nodes(plan, self._hypervisor)
         self._guard(plan, domain, observed, reserve)
         if state.saved and plan.writes:
-            report.warn(f"{state.name} has a saved state: its next start goes on from there, as it was saved.")
+            report.warn(_result.saved_warning(state))
         if self._check_mode:
             report.predicted(plan, params["wait"])
         else:

@@ -12,7 +12,7 @@ import typing as t
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils import _apply, _xml
+from ansible_collections.virtmem.libvirt.plugins.module_utils import _apply, _rules, _xml
 from ansible_collections.virtmem.libvirt.plugins.module_utils._allocation import Share
 from ansible_collections.virtmem.libvirt.plugins.module_utils._apply import find_device
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_apply import DomainApplier
@@ -214,25 +214,14 @@ class GuestOnItsWay:
 
     def shortfall(self, timeout: float) -> VirtmemError:
         """What the guest did not give back, or take, as domain_memory says it."""
-        start, reached = current_of(self._before["live"]), current_of(t.cast(Definition, self.live))
-        wanted = self._asked
-        verb = "gave back" if wanted < start else "took"
-        moved = abs(reached - start) if (reached - start) * (wanted - start) > 0 else 0
-        paused = self._guest.observed.domain.state == "paused"
-        hint = _apply.PAUSED_HINT if paused else _apply.SHRINK_HINT if wanted < start else _apply.GROW_HINT
-        return VirtmemError(
-            "partial" if moved else "timeout",
-            f"The guest {verb} {format_size(moved)} of {format_size(abs(wanted - start))} in {timeout:g} s: it has"
-            f" {format_size(reached)}, {format_size(wanted)} are requested.",
-            hint=hint,
-            details={
-                "requested": wanted,
-                "current": reached,
-                "before": start,
-                "moved": moved,
-                "asked": abs(wanted - start),
-                "wait_timeout": timeout,
-            },
+        live = t.cast(Definition, self.live)
+        reached = current_of(live)
+        return _apply.shortfall(
+            f"it has {format_size(reached)}",
+            (current_of(self._before["live"]), reached, self._asked),
+            timeout,
+            paused=self._guest.observed.domain.state == "paused",
+            huge_pages=any(_rules.host_backing(live, device)[0] is not None for device in live.virtio_mem),
         )
 
 

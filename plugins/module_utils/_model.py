@@ -184,6 +184,11 @@ class Definition:
         return self.boot + sum(device.size for device in self.devices if device.model == "dimm")
 
     @property
+    def inflated(self) -> bool:
+        """Whether `<currentMemory>` leaves a balloon at the next start: QEMU's counts boot memory and DIMMs, no other."""
+        return self.current_memory < self.ram
+
+    @property
     def balloon(self) -> bool:
         return self.memballoon.model != "none"
 
@@ -264,6 +269,10 @@ class HostTopology:
     arch: str
     accelerated: bool
     nodes: tuple[HostNode, ...]
+
+    @property
+    def node_ids(self) -> list[int]:
+        return [node.id for node in self.nodes]
 
 
 @dataclass(frozen=True)

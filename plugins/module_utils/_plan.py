@@ -435,7 +435,7 @@ def _restore_current_memory(
 
     libvirt adds the device's size, or subtracts it unsigned and unclamped (qemuDomainAttachDeviceConfig and
     qemuDomainDetachDeviceConfig via virDomainDefSetMemoryTotal, 9.0 to 12.8), so that a balloon set for the next boot
-    is lost, or underflows. Values above boot memory mean "no balloon" either way and can't be set by the API.
+    is lost, or underflows. Values above boot memory and DIMMs mean "no balloon" either way and can't be set by the API.
     """
     if (after is None) == (before is None) or definition.current_memory > definition.ram:
         return []

@@ -24,6 +24,10 @@ def domain_facts(state: DomainState) -> Facts:
     return {"name": state.name, "uuid": state.uuid, "state": state.state}
 
 
+def saved_warning(state: DomainState) -> str:
+    return f"{state.name} has a saved state: its next start goes on from there, as it was saved."
+
+
 def device_facts(device: MemoryDevice | None) -> Facts | None:
     """One device; `current` is null in a stored definition, and an option that the XML leaves open is null."""
     if device is None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import replace
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils import _rules, _xml
+from ansible_collections.virtmem.libvirt.plugins.module_utils import _result, _rules, _xml
 from ansible_collections.virtmem.libvirt.plugins.module_utils._apply import Applier, WaitOptions
 from ansible_collections.virtmem.libvirt.plugins.module_utils._device_report import EMPTY, DeviceReport
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
@@ -75,12 +75,12 @@ class VirtioMemDevice:
         if plan.stays and params["scope"] == "live":
             raise _cannot_unplug(plan)
         if plan.writes and desired.node_mask is not None:
-            nodes = [node.id for node in _xml.parse_capabilities(self._hypervisor.capabilities()).nodes]
+            nodes = _xml.parse_capabilities(self._hypervisor.capabilities()).node_ids
             _rules.check_host_nodes(desired.node_mask, "node_mask", nodes)
         self._guard_guest(plan, domain, observed, reserve)
         self._guard_host(plan, observed)
         if state.saved and plan.writes:
-            report.warn(f"{state.name} has a saved state: its next start goes on from there, as it was saved.")
+            report.warn(_result.saved_warning(state))
         if self._check_mode:
             report.predicted(plan, params["wait"])
         else:

@@ -143,8 +143,7 @@ def canonical_memory(definition: Definition) -> str:
     """
     root = etree.Element("domain")
     shown = replace(definition, devices=tuple(replace(device, index=-1) for device in definition.devices))
-    inflated = definition.current_memory if definition.current_memory < definition.ram else 0
-    _edit(root, _NOTHING, replace(shown, current_memory=inflated))
+    _edit(root, _NOTHING, replace(shown, current_memory=definition.current_memory if definition.inflated else 0))
     return _pretty(root)
 
 
