@@ -21,6 +21,7 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_wish impor
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     VIRTIO_MEM,
+    VIRTIO_MEM_OPTIONS,
     Definition,
     MemoryDevice,
     Versions,
@@ -34,7 +35,7 @@ OPTIONS: t.Final[t.Mapping[str, frozenset[str]]] = {
         {"size", "node", "path", "align_size", "pmem", "label_size", "readonly", "uuid", "access", "slot"}
     ),
     "virtio-pmem": frozenset({"size", "path", "access", "pci_address", "guest_address", *DRIVER}),
-    VIRTIO_MEM: frozenset({*_plan.DEVICE_OPTIONS, *DRIVER}),
+    VIRTIO_MEM: frozenset({*VIRTIO_MEM_OPTIONS, *DRIVER}),
     "sgx-epc": frozenset({"size", "node", "node_mask"}),
 }
 

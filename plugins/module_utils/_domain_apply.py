@@ -18,7 +18,8 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_plan impor
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_steps import AnyStep, Change
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Definition, MemoryDevice, Scope
-from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Plan, Step, pair_lists
+from ansible_collections.virtmem.libvirt.plugins.module_utils._pairs import pair_lists
+from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Plan, Step
 from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Domain, Watch
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import MIB, format_size
 from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import Clock, wait_until

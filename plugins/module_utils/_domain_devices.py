@@ -21,7 +21,8 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     Observed,
     Scope,
 )
-from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Pair, default_block, pair_lists
+from ansible_collections.virtmem.libvirt.plugins.module_utils._pairs import Pair, pair_all
+from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import default_block
 
 # Devices that sit on no guest node: virtio-pmem never does.
 _NODELESS: t.Final = "virtio-pmem"
@@ -51,17 +52,6 @@ class Match:
 
     def twin(self, scope: Scope) -> MemoryDevice | None:
         return self.config if scope == "live" else self.live
-
-
-def pair_all(observed: Observed) -> list[Pair]:
-    """Each memory device of the domain once, as (live, config), model by model, in the document's order."""
-    live = observed.live.devices if observed.live else ()
-    config = observed.config.devices if observed.config else ()
-    models = list(dict.fromkeys(device.model for device in (*config, *live)))
-    pairs: list[Pair] = []
-    for model in models:
-        pairs += pair_lists([d for d in live if d.model == model], [d for d in config if d.model == model])
-    return pairs
 
 
 def match_devices(wishes: t.Sequence[DeviceWish], observed: Observed) -> list[Match]:

@@ -11,8 +11,12 @@ from __future__ import annotations
 import typing as t
 from dataclasses import asdict
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils import _plan
-from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Backing, Definition, MemoryDevice
+from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
+    VIRTIO_MEM_OPTIONS,
+    Backing,
+    Definition,
+    MemoryDevice,
+)
 
 Facts = dict[str, t.Any]
 
@@ -68,7 +72,7 @@ def _flat(prefix: str, facts: Facts) -> t.Iterator[tuple[str, t.Any]]:
 DRIVER: t.Final = ("iommu", "ats", "packed")
 # A device's attributes that a task can state, besides its alias and model; see _model.MemoryDevice.
 DEVICE_OPTIONS: t.Final = (
-    *_plan.DEVICE_OPTIONS,
+    *VIRTIO_MEM_OPTIONS,
     "path",
     "align_size",
     "pmem",

@@ -20,7 +20,7 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_options im
 )
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_wish import Wish
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Definition, MemoryDevice
-from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import pair_lists
+from ansible_collections.virtmem.libvirt.plugins.module_utils._pairs import pair_lists
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import format_size
 
 _SIZES: t.Final = frozenset(

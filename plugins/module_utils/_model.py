@@ -59,6 +59,22 @@ class MemoryDevice:
         return self.alias if self.alias and self.alias.startswith("ua-") else None
 
 
+# In the order of the documentation; `alias` is the identity, so it is not among what a task can change.
+VIRTIO_MEM_OPTIONS: t.Final = (
+    "node",
+    "size",
+    "block",
+    "requested",
+    "page_size",
+    "node_mask",
+    "access",
+    "discard",
+    "dynamic_memslots",
+    "guest_address",
+    "pci_address",
+)
+
+
 @dataclass(frozen=True)
 class NumaCell:
     """One cell of the guest's `<numa>`: its id, its boot memory in bytes, and its vCPUs as libvirt writes a set."""

@@ -15,12 +15,14 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils import _capabiliti
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     VIRTIO_MEM,
+    VIRTIO_MEM_OPTIONS,
     Definition,
     MemoryDevice,
     Observed,
     Scope,
     Versions,
 )
+from ansible_collections.virtmem.libvirt.plugins.module_utils._pairs import Pair, pair_devices
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import MIB, format_size, round_up
 
 Action = t.Literal["attach", "resize", "redefine", "detach", "set_current_memory", "wait"]
@@ -46,23 +48,9 @@ class Desired:
 
     def stated(self) -> dict[str, t.Any]:
         """The device attributes that the task states, by the names that MemoryDevice shares with the options."""
-        return {name: value for name in DEVICE_OPTIONS if (value := getattr(self, name)) is not None}
+        return {name: value for name in VIRTIO_MEM_OPTIONS if (value := getattr(self, name)) is not None}
 
 
-# In the order of the documentation; `alias` is the identity, so it is not among what a task can change.
-DEVICE_OPTIONS: t.Final = (
-    "node",
-    "size",
-    "block",
-    "requested",
-    "page_size",
-    "node_mask",
-    "access",
-    "discard",
-    "dynamic_memslots",
-    "guest_address",
-    "pci_address",
-)
 SIZE_OPTIONS: t.Final = frozenset({"size", "block", "requested", "page_size"})
 
 
@@ -131,56 +119,6 @@ def select(desired: Desired, observed: Observed) -> dict[Scope, MemoryDevice | N
         raise _ambiguous(observed.domain.name, desired, pairs)
     live, config = pairs[0] if pairs else (None, None)
     return {"live": live, "config": config}
-
-
-Pair = tuple[t.Optional[MemoryDevice], t.Optional[MemoryDevice]]
-
-
-def pair_devices(observed: Observed) -> list[Pair]:
-    """Each virtio-mem device of the domain once, as (live, config): two views of one device stand together.
-
-    A user alias is the surest sign, then the PCI address that the guest was started with, then equal geometry;
-    last, one device left over on each side is taken for the same if at most one of them has a user alias.
-    """
-    return pair_lists(
-        list(observed.live.virtio_mem) if observed.live else [],
-        list(observed.config.virtio_mem) if observed.config else [],
-    )
-
-
-def pair_lists(live: list[MemoryDevice], config: list[MemoryDevice]) -> list[Pair]:
-    """See pair_devices: the same for devices of any one model."""
-    pairs: list[Pair] = []
-    for same in (_same_alias, _same_address, _same_geometry, _may_be_same):
-        for left in list(live):
-            twins = [right for right in config if same(left, right)]
-            rivals = [other for other in live if any(same(other, twin) for twin in twins)]
-            if twins and (len(twins) == len(rivals) == 1 or same is not _may_be_same):
-                pairs.append((left, twins[0]))
-                live.remove(left)
-                config.remove(twins[0])
-    return pairs + [(left, None) for left in live] + [(None, right) for right in config]
-
-
-def _same_alias(live: MemoryDevice, config: MemoryDevice) -> bool:
-    return live.user_alias is not None and live.user_alias == config.user_alias
-
-
-def _may_be_same(live: MemoryDevice, config: MemoryDevice) -> bool:
-    """Not told apart by two different user aliases, and on the same guest node."""
-    return not (live.user_alias and config.user_alias) and live.node == config.node
-
-
-def _same_address(live: MemoryDevice, config: MemoryDevice) -> bool:
-    return _may_be_same(live, config) and live.pci_address is not None and live.pci_address == config.pci_address
-
-
-def _same_geometry(live: MemoryDevice, config: MemoryDevice) -> bool:
-    return _may_be_same(live, config) and _geometry(live) == _geometry(config)
-
-
-def _geometry(device: MemoryDevice) -> tuple[t.Any, ...]:
-    return device.size, device.block, device.path
 
 
 def _describe(device: MemoryDevice) -> str:
@@ -372,7 +310,7 @@ def _check_geometry(device: MemoryDevice, definition: Definition, thp_size: int 
 
 
 def _changed_options(before: MemoryDevice, after: MemoryDevice) -> list[str]:
-    return [name for name in DEVICE_OPTIONS if getattr(before, name) != getattr(after, name)]
+    return [name for name in VIRTIO_MEM_OPTIONS if getattr(before, name) != getattr(after, name)]
 
 
 def _check_change(

@@ -14,7 +14,9 @@ from dataclasses import replace
 from ansible_collections.virtmem.libvirt.plugins.module_utils import _xml
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import DomainState, MemoryDevice, Scope
-from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Step
+
+if t.TYPE_CHECKING:  # who only reads needs no plan
+    from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Step
 
 Facts = dict[str, t.Any]
 Devices = t.Mapping[Scope, t.Optional[MemoryDevice]]

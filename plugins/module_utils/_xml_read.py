@@ -29,6 +29,8 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._size import UNLIM
 if t.TYPE_CHECKING:
     Element = t.Any  # lxml ships no types
 
+_Pci = tuple[int, int, int, int]  # domain, bus, slot, function
+
 _PORT_MODELS: t.Final = ("pcie-root-port", "pcie-switch-downstream-port")
 # Controllers that offer a device conventional slots, so that a lack of free ports is no obstacle.
 _SLOT_MODELS: t.Final = ("pci-bridge", "dmi-to-pci-bridge", "pcie-to-pci-bridge", "pcie-expander-bus")
@@ -43,6 +45,8 @@ def definition(root: Element) -> Definition:
     if total is None:  # allowed on input where NUMA cells say it (virDomainDefPostParseMemory)
         total = sum(cell.memory for cell in cells) + sum(device.size for device in devices)
     current = size_of(root.find("currentMemory"))
+    # Only a device's own address: a <source> has one on the host.
+    addresses = list(filter(None, map(_pci, root.iterfind("devices/*/address"))))
     return Definition(
         name=root.findtext("name", ""),
         uuid=root.findtext("uuid", ""),
@@ -61,10 +65,10 @@ def definition(root: Element) -> Definition:
         placement=_placement(root),
         memballoon=_memballoon(root),
         vcpus=int(root.findtext("vcpu", "1")),
-        free_pcie_ports=_free_pcie_ports(root),
+        free_pcie_ports=_free_pcie_ports(root, addresses),
         blockers=_blockers(root),
         shared_cells=frozenset(cell.id for cell in cells if cell.access == "shared"),
-        pci_addresses=frozenset(filter(None, map(pci_text, root.iterfind("devices/*/address")))),
+        pci_addresses=frozenset(map(_as_text, addresses)),
     )
 
 
@@ -197,10 +201,24 @@ def device(position: int, memory: Element) -> MemoryDevice:
 
 def pci_text(address: Element | None) -> str | None:
     """A PCI address as people and lspci write it: domain:bus:slot.function."""
-    if address is None or address.get("type") != "pci":
+    parts = None if address is None else _pci(address)
+    return None if parts is None else _as_text(parts)
+
+
+def _pci(address: Element) -> _Pci | None:
+    if address.get("type") != "pci":
         return None
-    domain, bus, slot, function = (int(address.get(part, "0"), 0) for part in ("domain", "bus", "slot", "function"))
-    return f"{domain:04x}:{bus:02x}:{slot:02x}.{function:x}"
+    number = address.get
+    return (
+        int(number("domain", "0"), 0),
+        int(number("bus", "0"), 0),
+        int(number("slot", "0"), 0),
+        int(number("function", "0"), 0),
+    )
+
+
+def _as_text(pci: _Pci) -> str:
+    return "{:04x}:{:02x}:{:02x}.{:x}".format(*pci)
 
 
 def dimm_slot(address: Element | None) -> int | None:
@@ -249,7 +267,7 @@ def _is_anonymous(root: Element) -> bool:
     )
 
 
-def _free_pcie_ports(root: Element) -> int | None:
+def _free_pcie_ports(root: Element, pci: t.Iterable[_Pci]) -> int | None:
     models = {
         int(controller.get("index", "0")): controller
         for controller in root.iterfind("devices/controller")
@@ -259,12 +277,11 @@ def _free_pcie_ports(root: Element) -> int | None:
         return None
     if any(controller.get("model") in _SLOT_MODELS for controller in models.values()):
         return None
-    # Only a device's own address: a <source> has one on the host.
-    taken = {int(address.get("bus", "0"), 0) for address in root.iterfind("devices/*/address[@type='pci']")}
+    taken = {bus for _domain, bus, _slot, _function in pci}
     return sum(
         controller.get("model") in _PORT_MODELS
-        and controller.find("target[@hotplug='off']") is None
         and index not in taken
+        and controller.find("target[@hotplug='off']") is None
         for index, controller in models.items()
     )
 

@@ -19,7 +19,8 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     Observed,
     Versions,
 )
-from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Desired, pair_devices, plan_device, select
+from ansible_collections.virtmem.libvirt.plugins.module_utils._pairs import pair_devices
+from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Desired, plan_device, select
 
 MIB, GIB = 1024**2, 1024**3
 OLD = Versions((9, 0, 0), (7, 2, 22))

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 
 import pytest
 
@@ -175,7 +176,8 @@ def test_calls(info, hypervisor, count):
         hypervisor.add(device(), name=f"off{number}")
     info()
     each = [("xml", "live"), ("xml", "config"), ("statistics", None), ("xml", "config")]
-    assert hypervisor.calls == [("survey", None), *each * count]
+    assert hypervisor.calls[0] == ("survey", None)
+    assert Counter(hypervisor.calls[1:]) == Counter(each * count)  # several at a time, in no order
 
 
 def test_domain_that_stops_once_it_is_listed(info, hypervisor):
