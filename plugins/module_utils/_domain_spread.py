@@ -60,7 +60,7 @@ def _above(
         )
     room = (definition.maximum or 0) - definition.total
     more = (
-        f" maxMemory has room for a further device of {format_size(room)}: name one in devices."
+        f" maxMemory has room for a further device of {format_size(room)}: name one in domain_memory's devices."
         if room > 0
         else " More needs a larger maximum and a larger or further device, after a restart."
     )

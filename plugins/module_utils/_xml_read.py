@@ -125,8 +125,7 @@ def _huge_page(page: Element) -> HugePage:
 
 
 def _attribute(parent: Element, path: str, name: str) -> str | None:
-    element = parent.find(path)
-    return None if element is None else element.get(name)
+    return _get(parent.find(path), name)
 
 
 def _tuning(root: Element) -> Tuning:
@@ -166,37 +165,49 @@ def _yes_no(value: str | None) -> bool | None:
 
 
 def device(position: int, memory: Element) -> MemoryDevice:
-    node = memory.findtext("target/node")
-    base = memory.find("target/address")
-    target = memory.find("target")
-    alias = memory.find("alias")
+    own = _children(memory)
+    source, target = _children(own.get("source")), _children(own.get("target"))
+    driver, node, base = own.get("driver"), target.get("node"), target.get("address")
     return MemoryDevice(
         model=memory.get("model", ""),
-        size=size_of(memory.find("target/size")) or 0,
-        block=size_of(memory.find("target/block")) or 0,
-        requested=size_of(memory.find("target/requested")) or 0,
-        current=size_of(memory.find("target/current")),
-        node=None if node is None else int(node),
-        alias=None if alias is None else alias.get("name"),
-        page_size=size_of(memory.find("source/pagesize")),
-        node_mask=memory.findtext("source/nodemask"),
+        size=size_of(target.get("size")) or 0,
+        block=size_of(target.get("block")) or 0,
+        requested=size_of(target.get("requested")) or 0,
+        current=size_of(target.get("current")),
+        node=None if node is None else int(node.text or ""),
+        alias=_get(own.get("alias"), "name"),
+        page_size=size_of(source.get("pagesize")),
+        node_mask=_text(source.get("nodemask")),
         access=memory.get("access"),
         discard=_yes_no(memory.get("discard")),
-        dynamic_memslots=None if target is None else _yes_no(target.get("dynamicMemslots")),
+        dynamic_memslots=_yes_no(_get(own.get("target"), "dynamicMemslots")),
         guest_address=None if base is None else int(base.get("base", "0"), 0),
-        pci_address=pci_text(memory.find("address")),
-        path=memory.findtext("source/path"),
-        align_size=size_of(memory.find("source/alignsize")),
-        pmem=True if memory.find("source/pmem") is not None else None,
-        label_size=size_of(memory.find("target/label/size")),
-        readonly=True if memory.find("target/readonly") is not None else None,
-        uuid=memory.findtext("uuid"),
-        slot=dimm_slot(memory.find("address")),
-        iommu=_on_off(_attribute(memory, "driver", "iommu")),
-        ats=_on_off(_attribute(memory, "driver", "ats")),
-        packed=_on_off(_attribute(memory, "driver", "packed")),
+        pci_address=pci_text(own.get("address")),
+        path=_text(source.get("path")),
+        align_size=size_of(source.get("alignsize")),
+        pmem=True if "pmem" in source else None,
+        label_size=size_of(_children(target.get("label")).get("size")),
+        readonly=True if "readonly" in target else None,
+        uuid=_text(own.get("uuid")),
+        slot=dimm_slot(own.get("address")),
+        iommu=_on_off(_get(driver, "iommu")),
+        ats=_on_off(_get(driver, "ats")),
+        packed=_on_off(_get(driver, "packed")),
         index=position,
     )
+
+
+def _children(element: Element | None) -> dict[str, Element]:
+    """The elements in it by name, the first of each; quicker than a search for every one of many."""
+    return {} if element is None else {child.tag: child for child in reversed(element)}
+
+
+def _get(element: Element | None, name: str) -> str | None:
+    return None if element is None else element.get(name)
+
+
+def _text(element: Element | None) -> str | None:
+    return None if element is None else element.text or ""
 
 
 def pci_text(address: Element | None) -> str | None:
