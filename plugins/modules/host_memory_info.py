@@ -145,7 +145,7 @@ host:
         - What can be done here. Each has C(supported) (a boolean), and C(reason), why it is not; null where it is.
         - V(virtio_mem), V(virtio_mem_unplug) (with a machine type from 8.1), V(guest_address), V(dynamic_memslots),
           V(device_driver) (O(virtmem.libvirt.domain_memory#module:devices[].driver)), V(virtio_pmem), V(sgx_epc)
-          (as far as libvirt and QEMU go: only a guest's start tells whether the processor has SGX),
+          (as far as libvirt and QEMU go; only a guest's start tells whether the processor has SGX),
           V(allocation_threads), V(numa_node_without_memory), V(huge_pages), V(kvm).
       type: dict
   sample:
