@@ -58,14 +58,14 @@ def all_of(*steps: Callable[[], object]) -> None:
         raise CommandFailed(message)
 
 
-def run(lanes: list[list[str]], log_folder: Path) -> bool:
-    """Run lanes of sessions side by side; print a failed one's output whole, then a table and the count."""
+def run(lanes: list[list[str]], words: dict[str, list[str]], log_folder: Path) -> bool:
+    """Run lanes of sessions side by side, some with words of their own; print a failed one's output, a table, the count."""
     log_folder.mkdir(parents=True, exist_ok=True)
     news: queue.Queue[Part] = queue.Queue()
     running: dict[str, tuple[Part, float]] = {}
     for lane in lanes:
         parts = [Part(name, log_folder / f"{name}.log") for name in lane]
-        threading.Thread(target=_drive, args=(parts, running, news), daemon=True).start()
+        threading.Thread(target=_drive, args=(parts, words, running, news), daemon=True).start()
     order = [name for lane in lanes for name in lane]
     done: list[Part] = []
     while len(done) < len(order):
@@ -78,19 +78,24 @@ def run(lanes: list[list[str]], log_folder: Path) -> bool:
     return passed == len(done)
 
 
-def _drive(parts: list[Part], running: dict[str, tuple[Part, float]], news: queue.Queue[Part]) -> None:
+def _drive(
+    parts: list[Part],
+    words: dict[str, list[str]],
+    running: dict[str, tuple[Part, float]],
+    news: queue.Queue[Part],
+) -> None:
     for part in parts:
         started = time.monotonic()
         part.log.unlink(missing_ok=True)
         running[part.name] = (part, started)
-        passed = _session(part)
+        passed = _session(part, words.get(part.name, []))
         del running[part.name]
         news.put(Part(part.name, part.log, time.monotonic() - started, passed))
 
 
-def _session(part: Part) -> bool:
+def _session(part: Part, words: list[str]) -> bool:
     command = [sys.executable, "-m", "nox", "--noxfile", str(tree.ROOT / "noxfile.py")]
-    command += ["--envdir", str(tree.WORK / "venvs"), "--session", part.name]
+    command += ["--envdir", str(tree.WORK / "venvs"), "--session", part.name, "--", *words]
     with part.log.open("wb") as log:
         return subprocess.run(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, check=False).returncode == 0
 

@@ -17,7 +17,7 @@ import libvirt
 from .accelerator import CHOICES
 from .domain import Device
 from .errors import LabError, UnavailableError
-from .generations import GENERATIONS
+from .generations import GENERATIONS, generation_named
 from .guest import BOOT_TIMEOUT
 from .laboratory import Lab
 from .profiles import PROFILES
@@ -71,6 +71,15 @@ def _status(options: argparse.Namespace) -> None:
 def _down(options: argparse.Namespace) -> None:
     for name in Lab.names() if options.all else [options.name]:
         Lab.take_down(name)
+
+
+def _hypervisors(options: argparse.Namespace) -> None:
+    stories = {name: generation.story for name, generation in GENERATIONS.items()}
+    _print(options, stories, "\n".join(f"{name:16} {story}" for name, story in stories.items()))
+
+
+def _prepare(options: argparse.Namespace) -> None:
+    generation_named(options.hypervisor).prepare()
 
 
 # Guests
@@ -168,6 +177,11 @@ def _parser() -> argparse.ArgumentParser:
     down = commands.add_parser("down", parents=[name], help="leave nothing of a lab")
     down.add_argument("--all", action="store_true", help="of all labs")
     down.set_defaults(run=_down)
+    hypervisors = commands.add_parser("hypervisors", parents=[as_json], help="say which generations there are")
+    hypervisors.set_defaults(run=_hypervisors)
+    prepare = commands.add_parser("prepare", help="set up what a generation needs, and start nothing")
+    prepare.add_argument("hypervisor", choices=GENERATIONS)
+    prepare.set_defaults(run=_prepare)
     guest = commands.add_parser("guest", help="start guests and do things to them")
     _guest_words(guest.add_subparsers(required=True, metavar="ACTION"), name, as_json)
     return parser

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from .errors import LabError
+from .errors import LabError, UnavailableError
 from .image import cache_folder
 from .locking import locked
 from .packages import run
@@ -42,11 +42,14 @@ def inside(suite: str, shared: Path | None, command: list[str]) -> list[str]:
 def provide(suite: str) -> None:
     """Make the root of a suite where there is none; remove its folder to have a newer one."""
     if os.geteuid() != 0:
-        raise LabError(f"only root can have a hypervisor of its own from {suite}")
+        raise UnavailableError(f"only root can have a hypervisor of its own from {suite}")
     cache_folder().mkdir(parents=True, exist_ok=True)
     with locked(cache_folder() / f"root-{suite}.lock"):
         if not _root(suite).is_dir():
-            _build(suite)
+            try:
+                _build(suite)
+            except LabError as error:  # no debootstrap, no mirror, or the mirror is out of reach
+                raise UnavailableError(f"the hypervisor of {suite} could not be set up: {error}") from error
 
 
 def _root(suite: str) -> Path:
