@@ -9,48 +9,17 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils import _rules, _xml
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
-from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Definition, MemoryDevice, Scope
-from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Plan, Step
+from ansible_collections.virtmem.libvirt.plugins.module_utils._model import MemoryDevice, Scope
+from ansible_collections.virtmem.libvirt.plugins.module_utils._pairs import find_device
+from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Plan
 from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Domain, Watch
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import format_size
-from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import Clock, wait_until
-
-OnPartial = t.Literal["fail", "warn", "settle", "rollback"]
-
-
-@dataclass(frozen=True)
-class WaitOptions:
-    """`timeout` is in seconds, for all waiting of the task together."""
-
-    wait: bool = True
-    timeout: float = 120
-    on_partial: OnPartial = "fail"
-
-
-@dataclass
-class Outcome:
-    """What came of a plan: `done` are the writes that were made, in order, those of a settle or rollback included."""
-
-    done: list[Step] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    stays: str | None = None
-
-
-def find_device(definition: Definition, device: MemoryDevice) -> MemoryDevice | None:
-    """`device` as the definition has it now: by alias, else by PCI address, else by its place in the document."""
-    for other in definition.devices:
-        if device.alias and other.alias == device.alias:
-            return other
-    for other in definition.devices:
-        if device.pci_address and other.pci_address == device.pci_address and not (device.alias and other.alias):
-            return other
-    if device.alias is None and device.pci_address is None and 0 <= device.index < len(definition.devices):
-        return definition.devices[device.index]
-    return None
+from ansible_collections.virtmem.libvirt.plugins.module_utils._step import Outcome, Step
+from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import Clock, WaitOptions, wait_until
 
 
 class Applier:

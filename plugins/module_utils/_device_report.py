@@ -11,12 +11,13 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils import _result, _xml
-from ansible_collections.virtmem.libvirt.plugins.module_utils._apply import Outcome, find_device
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import DomainState, MemoryDevice, Scope
-from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Desired, Plan, Step, pending
+from ansible_collections.virtmem.libvirt.plugins.module_utils._pairs import find_device
+from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Desired, Plan, pending
 from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Domain
 from ansible_collections.virtmem.libvirt.plugins.module_utils._result import Devices, Facts
+from ansible_collections.virtmem.libvirt.plugins.module_utils._step import Outcome, Step
 
 EMPTY: t.Final[t.Mapping[str, t.Any]] = {
     "changed": False,

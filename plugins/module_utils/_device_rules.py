@@ -15,7 +15,8 @@ import typing as t
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils import _capabilities, _plan, _rules
+from ansible_collections.virtmem.libvirt.plugins.module_utils import _capabilities, _rules
+from ansible_collections.virtmem.libvirt.plugins.module_utils._block import smallest_block
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_options import DRIVER
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_wish import DeviceWish
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
@@ -159,7 +160,7 @@ def check_device(device: MemoryDevice, definition: Definition, thp_size: int | N
         _rules.check_page_size(device)
         _check_slot(device, definition)
         if device.model == VIRTIO_MEM:
-            _rules.check_block(device, _plan.smallest_block(definition, thp_size) or MIB)
+            _rules.check_block(device, smallest_block(definition, thp_size) or MIB)
             _rules.check_requested(device)
             _rules.check_guest_address(device)
         _rules.check_size(device)

@@ -12,17 +12,18 @@ import typing as t
 from dataclasses import replace
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils import _xml
-from ansible_collections.virtmem.libvirt.plugins.module_utils._apply import Applier, WaitOptions
+from ansible_collections.virtmem.libvirt.plugins.module_utils._apply import Applier
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_config import is_same
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_plan import DomainPlan
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_steps import AnyStep, Change
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Definition, MemoryDevice, Scope
 from ansible_collections.virtmem.libvirt.plugins.module_utils._pairs import pair_lists
-from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Plan, Step
+from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Plan
 from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Domain, Watch
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import MIB, format_size
-from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import Clock, wait_until
+from ansible_collections.virtmem.libvirt.plugins.module_utils._step import Step
+from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import Clock, WaitOptions, wait_until
 
 # The balloon works in pages, and QEMU rounds: nearer than this is there.
 _BALLOON_TOLERANCE: t.Final = MIB

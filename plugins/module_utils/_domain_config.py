@@ -29,8 +29,8 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_spread imp
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_steps import AnyStep, Change
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_wish import Wish
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Definition, MemoryDevice, Versions
-from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Step
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import round_down
+from ansible_collections.virtmem.libvirt.plugins.module_utils._step import Step
 
 
 def aim_config(

@@ -12,6 +12,7 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils import _device_rules, _rules
+from ansible_collections.virtmem.libvirt.plugins.module_utils._block import default_block
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_wish import DeviceWish
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
@@ -22,7 +23,6 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     Scope,
 )
 from ansible_collections.virtmem.libvirt.plugins.module_utils._pairs import Pair, pair_all
-from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import default_block
 
 # Devices that sit on no guest node: virtio-pmem never does.
 _NODELESS: t.Final = "virtio-pmem"

@@ -19,10 +19,10 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     HostMemory,
     MemoryDevice,
 )
-from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Step
 from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Hypervisor
 from ansible_collections.virtmem.libvirt.plugins.module_utils._sets import parse_set
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import about, format_size, round_down
+from ansible_collections.virtmem.libvirt.plugins.module_utils._step import Step
 
 
 def live_changes(plan: DomainPlan) -> list[tuple[MemoryDevice, int]]:

@@ -25,9 +25,9 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     MemoryDevice,
     Versions,
 )
-from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Step
 from ansible_collections.virtmem.libvirt.plugins.module_utils._rules import SIZE_ALIGNMENT
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import MIB, round_up
+from ansible_collections.virtmem.libvirt.plugins.module_utils._step import Step
 
 
 @dataclass

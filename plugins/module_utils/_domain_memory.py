@@ -12,8 +12,6 @@ import typing as t
 from urllib.parse import urlsplit
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils import _result, _rules
-from ansible_collections.virtmem.libvirt.plugins.module_utils._apply import WaitOptions
-from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_apply import DomainApplier
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_guards import (
     check_guest,
     check_host,
@@ -32,9 +30,9 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_wish impor
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Definition, MemoryDevice, Observed, Scope
 from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Domain, Hypervisor
+from ansible_collections.virtmem.libvirt.plugins.module_utils._reading import read, statistics_to_go_by
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import parse_size
-from ansible_collections.virtmem.libvirt.plugins.module_utils._virtio_mem_device import read, statistics_to_go_by
-from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import Clock
+from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import Clock, WaitOptions
 
 __all__ = ("EMPTY", "DomainMemory")
 
@@ -81,6 +79,8 @@ class DomainMemory:
             report.warn(_result.saved_warning(state))
         if self._check_mode:
             report.predicted(plan, params["wait"])
+        elif not plan.steps:
+            report.ended(plan, domain)
         else:
             self._apply(plan, wish, domain, texts)
 
@@ -100,6 +100,9 @@ class DomainMemory:
             check_host(plan, live, self._hypervisor)
 
     def _apply(self, plan: DomainPlan, wish: Wish, domain: Domain, texts: t.Mapping[Scope, str]) -> None:
+        # A task with nothing to do, the most frequent one, has no use for it.
+        from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_apply import DomainApplier
+
         params = self._params
         options = WaitOptions(params["wait"], params["wait_timeout"], params["on_partial"])
         applier = DomainApplier(plan, domain, texts, options, params["shutdown_timeout"], self._clock)
@@ -108,7 +111,7 @@ class DomainMemory:
         except VirtmemError:
             self._report.failed(plan, domain, applier)
             raise
-        after = self._report.ended(plan, domain, applier)
+        after = self._report.ended(plan, domain, applier.done, applier.outcome.stays)
         if applier.done and not applier.fell_short:
             for scope, definition in after.items():
                 _check_stuck(scope, plan, definition, wish)

@@ -28,7 +28,7 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     Scope,
     Versions,
 )
-from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Step
+from ansible_collections.virtmem.libvirt.plugins.module_utils._step import Step
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,6 @@ import typing as t
 from dataclasses import asdict, replace
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils import _result, _xml
-from ansible_collections.virtmem.libvirt.plugins.module_utils._apply import find_device
-from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_apply import DomainApplier
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_facts import definition_facts, memory_facts
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_options import ADDRESSES, flat_options
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_plan import DomainPlan
@@ -28,10 +26,14 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     MemoryDevice,
     Scope,
 )
-from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Step
+from ansible_collections.virtmem.libvirt.plugins.module_utils._pairs import find_device
 from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Domain
 from ansible_collections.virtmem.libvirt.plugins.module_utils._result import Facts
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import MIB
+from ansible_collections.virtmem.libvirt.plugins.module_utils._step import Step
+
+if t.TYPE_CHECKING:  # it may not be loaded: see DomainMemory._apply
+    from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_apply import DomainApplier
 
 EMPTY: t.Final[t.Mapping[str, t.Any]] = {
     "changed": False,
@@ -100,9 +102,11 @@ class DomainReport:
             return min(plan.after["live"].current_memory, plan.after["live"].ram)
         return actual + plan.after["live"].ram - plan.before["live"].ram
 
-    def ended(self, plan: DomainPlan, domain: Domain, applier: DomainApplier) -> Definitions:
-        """What is there now, read anew."""
-        self._steps(plan, applier.done)
+    def ended(
+        self, plan: DomainPlan, domain: Domain, done: t.Sequence[AnyStep] = (), stays: str | None = None
+    ) -> Definitions:
+        """What is there now, read anew if there was something to do. `stays`: why a device could not be unplugged."""
+        self._steps(plan, done)
         after: Definitions = plan.before
         if plan.steps:
             state = domain.state()
@@ -112,14 +116,14 @@ class DomainReport:
             self._statistics = domain.statistics() if state.active else None
             self._running = self._running if state.active else None
         self._state(plan, after, self._actual())
-        self.result["changed"] = bool(applier.done) and _differ(plan.before, after, applier.done)
-        self._still_there(plan, after, applier)
+        self.result["changed"] = bool(done) and _differ(plan.before, after, done)
+        self._still_there(plan, after, stays)
         return after
 
     def failed(self, plan: DomainPlan, domain: Domain, applier: DomainApplier) -> None:
         """The same after a failure: what is known for sure, even if the domain can't be read any more."""
         try:
-            self.ended(plan, domain, applier)
+            self.ended(plan, domain, applier.done, applier.outcome.stays)
         except VirtmemError:
             self.result["changed"] = bool(applier.done)
         self.result["converged"] = False
@@ -132,13 +136,13 @@ class DomainReport:
     def _actual(self) -> int | None:
         return self._statistics.actual if self._statistics else None
 
-    def _still_there(self, plan: DomainPlan, after: Definitions, applier: DomainApplier) -> None:
+    def _still_there(self, plan: DomainPlan, after: Definitions, stays: str | None) -> None:
         """Devices that were to be unplugged, and would not be."""
         for step in plan.steps:
             if isinstance(step, Step) and (step.action, step.scope) == ("detach", "live") and "live" in after:
                 left = find_device(after["live"], step.device)
                 if left:
-                    reason = applier.outcome.stays or "the guest has not let go of it"
+                    reason = stays or "the guest has not let go of it"
                     self.result["pending"].append(
                         f"{left.alias}: {reason}; leaves the guest when it is next powered off"
                     )

@@ -11,10 +11,10 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils import _capabilities
+from ansible_collections.virtmem.libvirt.plugins.module_utils._block import smallest_block
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_wish import DeviceWish, Wish
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import VIRTIO_MEM, Definition, MemoryDevice
-from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import smallest_block
 from ansible_collections.virtmem.libvirt.plugins.module_utils._rules import SIZE_ALIGNMENT
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import format_size, round_down, round_up
 from ansible_collections.virtmem.libvirt.plugins.module_utils._spread import capacity, spread

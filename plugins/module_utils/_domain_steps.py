@@ -12,7 +12,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Definition, Scope
-from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Step
+from ansible_collections.virtmem.libvirt.plugins.module_utils._step import Step
 
 ChangeAction = t.Literal[
     "define", "set_balloon", "set_limits", "set_stats_period", "set_nodeset", "wait_balloon", "shutdown", "start"

@@ -12,12 +12,11 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils._allocation import Amounts
-from ansible_collections.virtmem.libvirt.plugins.module_utils._apply import WaitOptions
 from ansible_collections.virtmem.libvirt.plugins.module_utils._host_flow import Standing, due
 from ansible_collections.virtmem.libvirt.plugins.module_utils._host_guest import GuestOnItsWay
 from ansible_collections.virtmem.libvirt.plugins.module_utils._host_limits import HostLimit
 from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import HostWatch, Hypervisor
-from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import Clock, pauses
+from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import Clock, WaitOptions, pauses
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from dataclasses import replace
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils import _apply, _rules, _xml
 from ansible_collections.virtmem.libvirt.plugins.module_utils._allocation import Share
-from ansible_collections.virtmem.libvirt.plugins.module_utils._apply import find_device
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_apply import DomainApplier
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_plan import DomainPlan
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_steps import AnyStep
@@ -22,10 +21,11 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import Vir
 from ansible_collections.virtmem.libvirt.plugins.module_utils._host_flow import Standing
 from ansible_collections.virtmem.libvirt.plugins.module_utils._host_plan import HostGuest, current_of, requested_of
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Definition, MemoryDevice, Scope
-from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Step
+from ansible_collections.virtmem.libvirt.plugins.module_utils._pairs import find_device
 from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Domain
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import format_size
-from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import Clock
+from ansible_collections.virtmem.libvirt.plugins.module_utils._step import Step
+from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import Clock, WaitOptions
 
 # One of these, and no other guest can be asked either.
 _FATAL: t.Final = ("connection_lost", "connection_failed")
@@ -194,7 +194,7 @@ class GuestOnItsWay:
             self._read("config")
 
     def _writer(self, plan: DomainPlan) -> _Writer:
-        writer = _Writer(plan, self._domain, self._texts, _apply.WaitOptions(), 0, self._clock)
+        writer = _Writer(plan, self._domain, self._texts, WaitOptions(), 0, self._clock)
         writer.done = self.done
         self._texts = {}
         return writer

@@ -37,8 +37,8 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     Scope,
 )
 from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Domain, Hypervisor
+from ansible_collections.virtmem.libvirt.plugins.module_utils._reading import read, usable_statistics
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import MIB
-from ansible_collections.virtmem.libvirt.plugins.module_utils._virtio_mem_device import read, usable_statistics
 from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import Clock, fresh_statistics_of
 
 __all__ = ("EMPTY", "HostMemory")

@@ -21,9 +21,9 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._host_guest import
 from ansible_collections.virtmem.libvirt.plugins.module_utils._host_limits import HostMemoryTotals
 from ansible_collections.virtmem.libvirt.plugins.module_utils._host_plan import HostGuest, HostPlan, requested_of
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Definition, DomainState, Scope
-from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Step
 from ansible_collections.virtmem.libvirt.plugins.module_utils._result import Facts
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import format_size
+from ansible_collections.virtmem.libvirt.plugins.module_utils._step import Step
 
 EMPTY: t.Final[t.Mapping[str, t.Any]] = {
     "changed": False,

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import threading
 import traceback
@@ -16,7 +15,7 @@ import typing as t
 from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils import _host_files, _libvirt_errors
+from ansible_collections.virtmem.libvirt.plugins.module_utils import _host_files
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     DomainState,
@@ -62,6 +61,9 @@ def _call(name: str) -> t.Iterator[None]:
     try:
         yield
     except libvirt.libvirtError as exc:
+        # Most tasks meet no error, and start sooner.
+        from ansible_collections.virtmem.libvirt.plugins.module_utils import _libvirt_errors
+
         number, domain = exc.get_error_code() or 0, exc.get_error_domain() or 0
         raise _libvirt_errors.translate(name, number, domain, exc.get_error_message() or str(exc)) from None
     except LookupError as exc:  # the binding's own word for a tunable that the driver does not know
@@ -188,6 +190,8 @@ class LibvirtHypervisor:
             names = [domain.name for domain in self.domains()]
         except VirtmemError:
             names = []  # a user who may not list them
+        import difflib  # for this failure alone
+
         close = difflib.get_close_matches(name, names, n=3)
         return VirtmemError(
             "domain_not_found",

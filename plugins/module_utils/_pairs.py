@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils._model import MemoryDevice, Observed
+from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Definition, MemoryDevice, Observed
 
 Pair = tuple[t.Optional[MemoryDevice], t.Optional[MemoryDevice]]
 
@@ -71,3 +71,16 @@ def _same_geometry(live: MemoryDevice, config: MemoryDevice) -> bool:
 
 def _geometry(device: MemoryDevice) -> tuple[t.Any, ...]:
     return device.size, device.block, device.path
+
+
+def find_device(definition: Definition, device: MemoryDevice) -> MemoryDevice | None:
+    """`device` as the definition has it now: by alias, else by PCI address, else by its place in the document."""
+    for other in definition.devices:
+        if device.alias and other.alias == device.alias:
+            return other
+    for other in definition.devices:
+        if device.pci_address and other.pci_address == device.pci_address and not (device.alias and other.alias):
+            return other
+    if device.alias is None and device.pci_address is None and 0 <= device.index < len(definition.devices):
+        return definition.devices[device.index]
+    return None

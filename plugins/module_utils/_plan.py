@@ -12,6 +12,7 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils import _capabilities, _rules
+from ansible_collections.virtmem.libvirt.plugins.module_utils._block import default_block, smallest_block
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     VIRTIO_MEM,
@@ -24,8 +25,7 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
 )
 from ansible_collections.virtmem.libvirt.plugins.module_utils._pairs import Pair, pair_devices
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import MIB, format_size, round_up
-
-Action = t.Literal["attach", "resize", "redefine", "detach", "set_current_memory", "wait"]
+from ansible_collections.virtmem.libvirt.plugins.module_utils._step import Action, Step
 
 
 @dataclass(frozen=True)
@@ -52,23 +52,6 @@ class Desired:
 
 
 SIZE_OPTIONS: t.Final = frozenset({"size", "block", "requested", "page_size"})
-
-
-@dataclass(frozen=True)
-class Step:
-    """One write, or a wait for the guest to follow it.
-
-    `device` is the device as the step leaves it (detach: as it finds it), `before` as it finds it. `size` is the
-    `<currentMemory>` that a set_current_memory puts right, in bytes. `name` pairs the steps of one device in both
-    definitions, where a plan has several devices.
-    """
-
-    action: Action
-    scope: Scope
-    device: MemoryDevice
-    before: MemoryDevice | None = None
-    size: int = 0
-    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -257,25 +240,6 @@ def _cannot_make(desired: Desired, definition: Definition) -> VirtmemError:
         hint="Give the option size to add a device, or the alias of one that is there.",
         details={"devices": others},
     )
-
-
-def default_block(device: MemoryDevice, definition: Definition, thp_size: int | None) -> int:
-    """libvirt has no default (9.0 to 12.8): 2 MiB on x86, else the host's THP size; never less than the device's pages."""
-    smallest = smallest_block(definition, thp_size)
-    if smallest is None:
-        raise VirtmemError(
-            "block_invalid",
-            f"block: the smallest block of a {definition.arch or 'non-x86'} host can't be known over this connection.",
-            hint="Give the option block: the size of a transparent huge page of that host, or a multiple by 2 of it.",
-        )
-    return max(smallest, device.page_size or 0)
-
-
-def smallest_block(definition: Definition, thp_size: int | None) -> int | None:
-    # virDomainMemoryDefValidate compares with virHostMemGetTHPSize, which falls back to 2 MiB.
-    if thp_size is not None:
-        return max(thp_size, MIB)
-    return 2 * MIB if definition.arch in ("x86_64", "i686") else None
 
 
 def _merged(desired: Desired, device: MemoryDevice) -> MemoryDevice:

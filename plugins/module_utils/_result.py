@@ -16,7 +16,7 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import Vir
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import DomainState, MemoryDevice, Scope
 
 if t.TYPE_CHECKING:  # who only reads needs no plan
-    from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Step
+    from ansible_collections.virtmem.libvirt.plugins.module_utils._step import Step
 
 Facts = dict[str, t.Any]
 Devices = t.Mapping[Scope, t.Optional[MemoryDevice]]

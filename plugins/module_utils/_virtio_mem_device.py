@@ -12,25 +12,23 @@ import typing as t
 from dataclasses import replace
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils import _result, _rules, _xml
-from ansible_collections.virtmem.libvirt.plugins.module_utils._apply import Applier, WaitOptions
 from ansible_collections.virtmem.libvirt.plugins.module_utils._device_report import EMPTY, DeviceReport
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._guest import offline_memory
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     Definition,
-    DomainState,
-    GuestStatistics,
     Observed,
     Scope,
 )
 from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import SIZE_OPTIONS, Desired, Plan, plan_device
 from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Domain, Hypervisor
+from ansible_collections.virtmem.libvirt.plugins.module_utils._reading import read, statistics_to_go_by
 from ansible_collections.virtmem.libvirt.plugins.module_utils._result import device_facts
 from ansible_collections.virtmem.libvirt.plugins.module_utils._sets import parse_set
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import about, parse_size
-from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import Clock, fresh_statistics
+from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import Clock, WaitOptions
 
-__all__ = ("EMPTY", "VirtioMemDevice", "desired_from", "read", "statistics_to_go_by", "usable_statistics")
+__all__ = ("EMPTY", "VirtioMemDevice", "desired_from")
 
 
 def desired_from(params: t.Mapping[str, t.Any]) -> Desired:
@@ -40,12 +38,12 @@ def desired_from(params: t.Mapping[str, t.Any]) -> Desired:
         values[name] = params[name]
     for name in SIZE_OPTIONS:
         values[name] = None if params[name] is None else parse_size(params[name], name)
-    for name, read in (
+    for name, normal in (
         ("node_mask", _rules.normal_node_mask),
         ("guest_address", _rules.normal_guest_address),
         ("pci_address", _rules.normal_pci_address),
     ):
-        values[name] = None if params[name] is None else read(params[name])
+        values[name] = None if params[name] is None else normal(params[name])
     return Desired(present=params["state"] == "present", **values)
 
 
@@ -81,7 +79,7 @@ class VirtioMemDevice:
         self._guard_host(plan, observed)
         if state.saved and plan.writes:
             report.warn(_result.saved_warning(state))
-        if self._check_mode:
+        if self._check_mode or not plan.steps:
             report.predicted(plan, params["wait"])
         else:
             self._apply(plan, desired, domain, texts)
@@ -128,6 +126,9 @@ class VirtioMemDevice:
     # -------------------------------------------------------------------------------------------------------- apply
 
     def _apply(self, plan: Plan, desired: Desired, domain: Domain, texts: t.Mapping[Scope, str]) -> None:
+        # A task with nothing to do, the most frequent one, has no use for it.
+        from ansible_collections.virtmem.libvirt.plugins.module_utils._apply import Applier
+
         params = self._params
         options = WaitOptions(params["wait"], params["wait_timeout"], params["on_partial"])
         applier = Applier(plan, domain, texts, options, self._clock)
@@ -166,39 +167,3 @@ def _cannot_unplug(plan: Plan) -> VirtmemError:
         " it then leaves at the next power-off.",
         details={"reason": plan.stays},
     )
-
-
-def read(domain: Domain, state: DomainState) -> tuple[dict[Scope, str], Observed]:
-    """Each definition that there is, once: as text, for editing, and as model."""
-    texts: dict[Scope, str] = {}
-    if state.active:
-        texts["live"] = domain.xml("live")
-    if state.persistent:
-        texts["config"] = domain.xml("config")
-    models = {scope: _xml.parse_definition(text) for scope, text in texts.items()}
-    return texts, Observed(state, models.get("live"), models.get("config"))
-
-
-def statistics_to_go_by(
-    domain: Domain, observed: Observed, check_mode: bool, clock: Clock
-) -> tuple[GuestStatistics | None, str]:
-    """What the running guest says of its memory just now; or None, and a warning that says why a shrink goes unchecked."""
-    live = t.cast(Definition, observed.live)
-    if not live.balloon:
-        return usable_statistics(live, GuestStatistics())
-    may_ask = not check_mode and observed.domain.state == "running"  # a paused guest says nothing new
-    return usable_statistics(live, fresh_statistics(domain, live.stats_period, may_ask, clock))
-
-
-def usable_statistics(live: Definition, statistics: GuestStatistics) -> tuple[GuestStatistics | None, str]:
-    """The statistics if they are something to go by; or None, and a warning that says why they are not."""
-    if not live.balloon:
-        return None, _UNCHECKED.format("the domain has no memory balloon to ask")
-    if statistics.usable is None:
-        return None, _UNCHECKED.format("the guest reports no statistics")
-    if not statistics.fresh:
-        return None, _UNCHECKED.format("the guest's statistics are old")
-    return statistics, ""
-
-
-_UNCHECKED: t.Final = "Whether the guest can spare the memory was not checked: {}."

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 import typing as t
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import GuestStatistics
@@ -31,6 +31,18 @@ _STATISTICS_POLL: t.Final = 0.25
 _STATISTICS_SLACK: t.Final = 2
 # Statistics that come by themselves at least this often, in seconds, are fresh enough to decide on.
 _FRESH_PERIOD: t.Final = 5
+
+
+OnPartial = t.Literal["fail", "warn", "settle", "rollback"]
+
+
+@dataclass(frozen=True)
+class WaitOptions:
+    """`timeout` is in seconds, for all waiting of the task together."""
+
+    wait: bool = True
+    timeout: float = 120
+    on_partial: OnPartial = "fail"
 
 
 class Clock(t.Protocol):

@@ -22,10 +22,12 @@ def added(*parts):
 def nothing_to_do(uri, guest):
     """Tasks that find all as it shall be, beside one that looks at nothing."""
     took = play("nothing_to_do", MORE_ROUNDS, uri=uri, guest=guest)
-    return [
-        Row(f"{module}, nothing to do", "ping", took[module], took["ping"], 1.15)
-        for module in ("virtio_mem_device", "domain_memory")
-    ]
+    bare = added(took["ping"], took["program"])
+    rows = []
+    for module in ("virtio_mem_device", "domain_memory"):
+        rows.append(Row(f"{module}, nothing to do", "ping", took[module], took["ping"], 1.15))
+        rows.append(Row("the same", "ping + a program that reads and parses that domain's XML", took[module], bare))
+    return rows
 
 
 def one_guest(uri, guest):

@@ -19,11 +19,17 @@ class Row:
     than: str
     ours: list
     others: list
-    goal: float  # ours / others is at most this
+    goal: float | None = None  # ours / others is at most this
 
     @property
     def ratio(self):
         return statistics.median(our / other for our, other in zip(self.ours, self.others))
+
+    @property
+    def verdict(self):
+        if self.goal is None:
+            return ""
+        return "met" if self.ratio <= self.goal else "missed"
 
     def cells(self):
         return [
@@ -32,8 +38,8 @@ class Row:
             self.than,
             f"{statistics.median(self.others):.2f} s",
             number(self.ratio),
-            number(self.goal),
-            "met" if self.ratio <= self.goal else "missed",
+            "" if self.goal is None else number(self.goal),
+            self.verdict,
         ]
 
 

@@ -2,9 +2,9 @@
 # SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What reading all domains costs without Ansible and without us.
+"""What reading domains costs without Ansible and without us.
 
-read.py URI
+read.py URI [NAME ...]    without names: all
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import libvirt
 from lxml import etree
 
 
-def main(uri):
+def main(uri, *names):
     connection = libvirt.openReadOnly(uri)
-    for domain in connection.listAllDomains():
+    for domain in [connection.lookupByName(name) for name in names] or connection.listAllDomains():
         if domain.isActive():
             etree.fromstring(domain.XMLDesc())
         etree.fromstring(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils._apply import Applier, WaitOptions, find_device
+from ansible_collections.virtmem.libvirt.plugins.module_utils._apply import Applier
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Definition, MemoryDevice
+from ansible_collections.virtmem.libvirt.plugins.module_utils._pairs import find_device
 from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Desired, plan_device
-from ansible_collections.virtmem.libvirt.plugins.module_utils._virtio_mem_device import read
+from ansible_collections.virtmem.libvirt.plugins.module_utils._reading import read
+from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import WaitOptions
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake_hypervisor import (
     BOOKWORM,
     GIB,

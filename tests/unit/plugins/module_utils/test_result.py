@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.virtmem.libvirt.plugins.module_utils import _result
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import ERROR_CODES, VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import DomainState, MemoryDevice
-from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Step
+from ansible_collections.virtmem.libvirt.plugins.module_utils._step import Step
 
 GIB = 1024**3
 DEVICE = MemoryDevice(

@@ -118,6 +118,14 @@ def test_each_option_of_a_stopped_domain(row, domain_memory, hypervisor):
     assert {step["scope"] for step in left["steps"]} == {"config"}
 
 
+def test_calls_of_a_no_op(domain_memory, hypervisor):
+    """However many devices there are: each definition once, and nothing is watched."""
+    hypervisor.add(device(), device(alias="ua-b")).start()
+    left = domain_memory(balloon={"stats_period": 0})
+    assert (left["changed"], left["steps"]) == (False, [])
+    assert hypervisor.calls == [("state", None), ("xml", "live"), ("xml", "config"), ("statistics", None)]
+
+
 @pytest.mark.parametrize("name", [name for name, row in LIVE_AND_CONFIG.items() if row[2]])
 def test_live_only_is_refused_where_it_can_not_be(name, domain_memory, hypervisor):
     domain = hypervisor.add(device()).start()

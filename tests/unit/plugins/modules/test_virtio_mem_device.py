@@ -222,6 +222,14 @@ def test_reads_and_order(play, hypervisor, scenario):
     assert set(scopes) <= {"live", "config"}
 
 
+def test_calls_of_a_no_op(play, hypervisor):
+    """Each definition once, and nothing is watched: there is nothing to wait for."""
+    running_domain(hypervisor)
+    left = play()
+    assert (left["changed"], left["converged"]) == (False, True)
+    assert hypervisor.calls == [("state", None), ("xml", "live"), ("xml", "config")]
+
+
 def test_live_fails_so_config_is_not_touched(play, hypervisor):
     domain = running_domain(hypervisor)
     config = domain.config
