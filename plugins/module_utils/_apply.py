@@ -148,7 +148,7 @@ class Applier:
             (start, reached, step.device.requested),
             self._options.timeout,
             paused=self._domain.state().state == "paused",
-            huge_pages=_rules.host_backing(live, step.device)[0] is not None,
+            huge_pages=_rules.host_page_size(live, step.device) is not None,
         )
 
     def _unplug(self, step: Step, watch: Watch) -> None:

@@ -50,6 +50,26 @@ FEATURES: t.Final[t.Mapping[str, Feature]] = {
     "unplug": Feature((7, 9, 0), (8, 1, 0), "QEMU 8.1 virtio-mem unplug"),
 }
 
+@dataclass(frozen=True)
+class Behaviour:
+    """The first libvirt that behaves so, and where that is written. It is no feature: nobody asks for it."""
+
+    libvirt: Version
+    source: str
+
+
+BEHAVIOURS: t.Final[t.Mapping[str, Behaviour]] = {
+    "only DIMMs take slots": Behaviour((9, 5, 0), "libvirt NEWS 9.5.0"),
+    "slots are optional": Behaviour((9, 5, 0), "libvirt NEWS 9.5.0; 9.4: 27 both ... slot count must be specified"),
+    "a NUMA node is invented": Behaviour((9, 6, 0), "libvirt NEWS 9.6.0: qemuDomainDefNumaAutoAdd"),
+    "virtio-mem is stored whatever the slots": Behaviour(
+        (10, 0, 0), "libvirt NEWS 10.0.0: before, qemuDomainAttachMemoryConfig counted devices of all models"
+    ),
+    "node_mask binds": Behaviour(
+        (12, 0, 0), "libvirt NEWS 12.0.0: a device's nodemask is strict; before, it had the mode of numatune"
+    ),
+}
+
 _VIRTIO_MEM_BY_ARCH: t.Final[t.Mapping[str, str]] = {
     "x86_64": "virtio-mem",
     "i686": "virtio-mem",
@@ -64,12 +84,6 @@ _X86: t.Final = ("x86_64", "i686")
 _UNPLUG_MACHINE: t.Final = (8, 1)
 _UNPLUG_MACHINE_IF_NOT_ANONYMOUS: t.Final = (7, 0)
 
-# qemuDomainAttachMemoryConfig counted devices of all models against the slots until NEWS 10.0.0.
-_COUNTS_ALL_SLOTS_BEFORE: t.Final = (10, 0, 0)
-
-# Up to libvirt 9.4 each memory device takes a slot, whatever its model; from 9.5 only DIMMs do (NEWS 9.5.0).
-_SLOTS_ONLY_FOR_DIMMS: t.Final = (9, 5, 0)
-
 # A memory device needs a guest NUMA node, but for s390x, where virtio-mem-ccw does without (libvirt 11.1).
 _NODES_OPTIONAL: t.Final = frozenset({"s390x", "s390"})
 
@@ -77,6 +91,11 @@ _NODES_OPTIONAL: t.Final = frozenset({"s390x", "s390"})
 def version_text(version: t.Sequence[int]) -> str:
     """(9, 4, 0) as 9.4.0."""
     return ".".join(str(part) for part in version)
+
+
+def behaves(behaviour: str, versions: Versions) -> bool:
+    """Whether this libvirt does what `behaviour` (a key of BEHAVIOURS) says."""
+    return versions.libvirt >= BEHAVIOURS[behaviour].libvirt
 
 
 def why_not(feature: str, versions: Versions) -> str | None:
@@ -181,12 +200,12 @@ def why_no_unplug(versions: Versions, definition: Definition, device: MemoryDevi
 
 def takes_slot(model: str, versions: Versions) -> bool:
     """Whether a device of `model` takes one of maxMemory's slots."""
-    return versions.libvirt < _SLOTS_ONLY_FOR_DIMMS or model in ("dimm", "nvdimm")
+    return model in ("dimm", "nvdimm") or not behaves("only DIMMs take slots", versions)
 
 
 def counts_all_slots(versions: Versions) -> bool:
     """Whether a device is refused in the stored definition when there are just as many devices as slots."""
-    return versions.libvirt < _COUNTS_ALL_SLOTS_BEFORE
+    return not behaves("virtio-mem is stored whatever the slots", versions)
 
 
 def needs_nodes(arch: str) -> bool:
@@ -194,14 +213,13 @@ def needs_nodes(arch: str) -> bool:
     return arch not in _NODES_OPTIONAL
 
 
-# qemuDomainDefNumaAutoAdd (libvirt NEWS 9.6.0); these architectures have memory hotplug without NUMA nodes.
-_INVENTS_CELL: t.Final = (9, 6, 0)
+# These architectures have memory hotplug without NUMA nodes.
 _NEVER_INVENTS_CELL: t.Final = frozenset({"ppc64", "ppc64le", "s390x", "s390"})
 
 
 def invents_cell(arch: str, versions: Versions) -> bool:
     """Whether libvirt gives a domain with maxMemory and without NUMA nodes one node, when it is defined."""
-    return versions.libvirt >= _INVENTS_CELL and arch not in _NEVER_INVENTS_CELL
+    return arch not in _NEVER_INVENTS_CELL and behaves("a NUMA node is invented", versions)
 
 
 def needs_cell(arch: str) -> bool:
@@ -211,4 +229,9 @@ def needs_cell(arch: str) -> bool:
 
 def default_slots(versions: Versions, dimms: bool) -> int:
     """Memory slots for a domain that gets a maxMemory: libvirt up to 9.4 wants some, later ones only for DIMMs."""
-    return 16 if dimms or versions.libvirt < _SLOTS_ONLY_FOR_DIMMS else 0
+    return 16 if dimms or not behaves("slots are optional", versions) else 0
+
+
+def node_mask_binds(versions: Versions) -> bool:
+    """Whether a device's node_mask keeps its memory on these host nodes where numatune only prefers some."""
+    return behaves("node_mask binds", versions)

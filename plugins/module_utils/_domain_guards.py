@@ -57,8 +57,9 @@ def check_host(plan: DomainPlan, live: Definition, hypervisor: Hypervisor) -> No
     """Raise VirtmemError(host_lacks_memory); each kind of host memory (node, page size) is looked at by itself."""
     growth: dict[tuple[int | None, str | None], int] = {}
     elastic = set()  # those that a virtio-mem device takes, which can take less
+    versions = hypervisor.versions()
     for device, change in live_changes(plan):
-        backing = _rules.host_backing(live, device)
+        backing = _rules.host_backing(live, device, versions)
         growth[backing] = growth.get(backing, 0) + change
         if device.block:
             elastic.add(backing)

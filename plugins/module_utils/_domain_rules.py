@@ -164,7 +164,7 @@ def check_structure(aimed: Definition, wish: Wish, versions: Versions) -> None:
         _check_cells(aimed, versions)
     if wish.backing and "allocation_threads" in wish.backing:
         _capabilities.require("allocation.threads", versions)
-    if wish.slots == 0 and aimed.maximum and versions.libvirt < (9, 5, 0):
+    if wish.slots == 0 and aimed.maximum and not _capabilities.behaves("slots are optional", versions):
         raise VirtmemError(
             "unsupported", "maximum.slots: libvirt needs at least one slot before 9.5.", hint="Leave slots out."
         )

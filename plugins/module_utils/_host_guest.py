@@ -221,7 +221,7 @@ class GuestOnItsWay:
             (current_of(self._before["live"]), reached, self._asked),
             timeout,
             paused=self._guest.observed.domain.state == "paused",
-            huge_pages=any(_rules.host_backing(live, device)[0] is not None for device in live.virtio_mem),
+            huge_pages=any(_rules.host_page_size(live, device) is not None for device in live.virtio_mem),
         )
 
 

@@ -19,7 +19,12 @@ from dataclasses import dataclass
 from ansible_collections.virtmem.libvirt.plugins.module_utils import _rules
 from ansible_collections.virtmem.libvirt.plugins.module_utils._allocation import Limit
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
-from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Definition, HostTopology, MemoryDevice
+from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
+    Definition,
+    HostTopology,
+    MemoryDevice,
+    Versions,
+)
 from ansible_collections.virtmem.libvirt.plugins.module_utils._sets import format_set, parse_set
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import format_size
 
@@ -40,6 +45,7 @@ class HostMemoryTotals:
     reserve: int
     topology: HostTopology
     default_page: int
+    versions: Versions
 
     def of(self, page_size: int | None, nodes: Nodes) -> int:
         """What guests can have of one kind of memory. The reserve is ordinary memory of the host as a whole."""
@@ -92,7 +98,7 @@ def all_charges(definition: Definition, totals: HostMemoryTotals) -> list[Charge
 
 
 def _backing(definition: Definition, device: MemoryDevice, totals: HostMemoryTotals) -> Backing:
-    page_size, nodes = _rules.host_backing(definition, device)
+    page_size, nodes = _rules.host_backing(definition, device, totals.versions)
     if page_size is not None and page_size <= _rules.SMALLEST_PAGE:
         page_size = totals.default_page if page_size == 0 else None
     return page_size, frozenset(parse_set(nodes)) if nodes else None

@@ -140,7 +140,7 @@ class HostMemory:
         topology = _xml.parse_capabilities(self._hypervisor.capabilities())
         pages = [size for node in topology.nodes for size, pool in node.pools.items() if pool]
         default = min(pages, default=_USUAL_HUGE_PAGE)
-        return HostMemoryTotals(self._hypervisor.host_total(), wish.reserve, topology, default)
+        return HostMemoryTotals(self._hypervisor.host_total(), wish.reserve, topology, default, self._versions)
 
     # -------------------------------------------------------------------------------------------- what guests say
 

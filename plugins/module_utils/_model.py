@@ -146,11 +146,14 @@ class Binding:
     """Where the guest's memory comes from on the host, as far as the definition pins it down.
 
     `nodes`: the host nodes that numatune binds all memory to (None: any); `cell_nodes`: the same by guest cell;
+    `loose_cells`: the guest cells whose memory only prefers its host nodes, `loose` that the others' does;
     `page_size`: huge page size in bytes that the guest's memory uses (None: ordinary pages), `cell_page_sizes` by cell.
     """
 
     nodes: str | None = None
     cell_nodes: t.Mapping[int, str] = field(default_factory=dict)
+    loose: bool = False
+    loose_cells: frozenset[int] = frozenset()
     page_size: int | None = None
     cell_page_sizes: t.Mapping[int, int] = field(default_factory=dict)
 

@@ -17,6 +17,7 @@ import typing as t
 from ansible_collections.virtmem.libvirt.plugins.module_utils._capabilities import (
     counts_all_slots,
     needs_nodes,
+    node_mask_binds,
     takes_slot,
 )
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
@@ -385,16 +386,27 @@ def _as_option(requested: int, memory: int | None) -> str:
     return f"requested={format_size(requested)}" if memory is None else f"memory={format_size(memory + requested)}"
 
 
-def host_backing(definition: Definition, device: MemoryDevice) -> tuple[int | None, str | None]:
-    """What backs a device on the host: the page size in bytes (None: ordinary pages, 0: the default huge page size)
-    and the set of host nodes that it is bound to (None: any). The device's own source comes first, then its guest
-    node's, then the domain's (qemuBuildMemoryBackendProps, libvirt 9.0 and 11.3)."""
+def host_page_size(definition: Definition, device: MemoryDevice) -> int | None:
+    """The size of the pages that back a device, in bytes (None: ordinary pages, 0: the default huge page size): its own
+    source's, then its guest node's, then the domain's (qemuBuildMemoryBackendProps, libvirt 9.0 and 11.3)."""
+    if device.page_size is not None:
+        return device.page_size
+    binding = definition.binding
+    return binding.cell_page_sizes.get(-1 if device.node is None else device.node, binding.page_size)
+
+
+def host_backing(
+    definition: Definition, device: MemoryDevice, versions: Versions
+) -> tuple[int | None, str | None]:
+    """What backs a device on the host: the page size, and the set of host nodes that it is bound to (None: any), its own
+    first, then its guest node's, then the domain's."""
     binding = definition.binding
     node = -1 if device.node is None else device.node
-    page_size = device.page_size
-    if page_size is None:
-        page_size = binding.cell_page_sizes.get(node, binding.page_size)
-    return page_size, device.node_mask or binding.cell_nodes.get(node) or binding.nodes
+    nodes = binding.cell_nodes.get(node) or binding.nodes
+    if device.node_mask:
+        loose = node in binding.loose_cells or (binding.loose and node not in binding.cell_nodes)
+        nodes = None if loose and not node_mask_binds(versions) else device.node_mask
+    return host_page_size(definition, device), nodes
 
 
 def normal_guest_address(text: str) -> int:

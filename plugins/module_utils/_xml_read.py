@@ -258,14 +258,22 @@ def _binding(root: Element) -> Binding:
             for memnode in root.iterfind("numatune/memnode")
             if (nodes := _bound_nodes(memnode))
         },
+        loose=memory is not None and _is_loose(memory),
+        loose_cells=frozenset(
+            int(memnode.get("cellid", "0")) for memnode in root.iterfind("numatune/memnode") if _is_loose(memnode)
+        ),
         page_size=page_size,
         cell_page_sizes=cell_pages,
     )
 
 
-def _bound_nodes(tune: Element | None) -> str | None:
+def _is_loose(tune: Element) -> bool:
     # Only these modes keep memory off other nodes; preferred and interleave fall back (numa(7), libvirt numatune).
-    if tune is None or tune.get("mode", "strict") not in ("strict", "restrictive"):
+    return tune.get("mode", "strict") not in ("strict", "restrictive")
+
+
+def _bound_nodes(tune: Element | None) -> str | None:
+    if tune is None or _is_loose(tune):
         return None
     nodeset: str | None = tune.get("nodeset")
     return nodeset

@@ -60,6 +60,27 @@ def test_the_lines_are_those_of_the_fact_sheet():
     assert {name: (found.libvirt, found.qemu) for name, found in _capabilities.FEATURES.items()} == LINES
 
 
+BEHAVIOUR_LINES = {
+    "only DIMMs take slots": (9, 5, 0),
+    "slots are optional": (9, 5, 0),
+    "a NUMA node is invented": (9, 6, 0),
+    "virtio-mem is stored whatever the slots": (10, 0, 0),
+    "node_mask binds": (12, 0, 0),
+}
+
+
+def test_the_behaviours_are_those_of_the_fact_sheet():
+    assert {name: found.libvirt for name, found in _capabilities.BEHAVIOURS.items()} == BEHAVIOUR_LINES
+    assert all(found.source for found in _capabilities.BEHAVIOURS.values())
+
+
+@pytest.mark.parametrize("behaviour", BEHAVIOUR_LINES)
+def test_both_sides_of_each_behaviour(behaviour):
+    line = BEHAVIOUR_LINES[behaviour]
+    assert _capabilities.behaves(behaviour, Versions(line, (5, 1, 0)))
+    assert not _capabilities.behaves(behaviour, Versions(before(line), NEWEST))
+
+
 @pytest.mark.parametrize(
     ("arch", "versions", "fits"),
     [
@@ -183,3 +204,25 @@ def test_cold_plug_counts_all(libvirt, counts):
 @pytest.mark.parametrize(("arch", "needs"), [("x86_64", True), ("aarch64", True), ("s390x", False)])
 def test_nodes(arch, needs):
     assert _capabilities.needs_nodes(arch) is needs
+
+
+@pytest.mark.parametrize(
+    ("libvirt", "arch", "invents"),
+    [
+        ((9, 5, 99), "x86_64", False),
+        ((9, 6, 0), "x86_64", True),
+        ((9, 6, 0), "aarch64", True),
+        ((12, 8, 0), "s390x", False),
+        ((12, 8, 0), "ppc64le", False),
+    ],
+)
+def test_who_invents_a_node(libvirt, arch, invents):
+    assert _capabilities.invents_cell(arch, Versions(libvirt, (8, 0, 0))) is invents
+
+
+@pytest.mark.parametrize(
+    ("libvirt", "dimms", "slots"),
+    [((9, 4, 99), False, 16), ((9, 5, 0), False, 0), ((9, 5, 0), True, 16), ((12, 8, 0), False, 0)],
+)
+def test_slots_that_a_new_maximum_gets(libvirt, dimms, slots):
+    assert _capabilities.default_slots(Versions(libvirt, (8, 0, 0)), dimms) == slots

@@ -512,4 +512,26 @@ def test_host_memory(growth, available, block, current):
     ],
 )
 def test_backing(binding, device, backing):
-    assert _rules.host_backing(replace(WEB1, binding=binding), device) == backing
+    definition = replace(WEB1, binding=binding)
+    assert _rules.host_backing(definition, device, NEW) == backing
+    assert _rules.host_page_size(definition, device) == backing[0]
+
+
+MASKED = replace(DEVICE, node_mask="2")
+
+
+@pytest.mark.parametrize(
+    ("binding", "before", "since"),
+    [
+        (Binding(), "2", "2"),
+        (Binding(loose=True), None, "2"),  # <numatune><memory mode='preferred'>
+        (Binding(loose_cells=frozenset({0})), None, "2"),
+        (Binding(loose_cells=frozenset({1})), "2", "2"),
+        (Binding(loose=True, cell_nodes={0: "1"}), "2", "2"),  # <memnode mode='strict'> has the last word
+    ],
+)
+def test_node_mask_where_numatune_only_prefers(binding, before, since):
+    """Measured: host-nodes 0 with policy preferred on libvirt 11.3, with policy bind on 12.8."""
+    definition = replace(WEB1, binding=binding)
+    assert _rules.host_backing(definition, MASKED, Versions((11, 10, 99), (10, 0, 0)))[1] == before
+    assert _rules.host_backing(definition, MASKED, Versions((12, 0, 0), (10, 0, 0)))[1] == since

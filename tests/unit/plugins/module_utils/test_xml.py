@@ -295,13 +295,13 @@ BACKING = [
     ("<cpu><numa><cell memory='1' memAccess='shared'/></numa></cpu>", Binding(), True),
     ("<numatune><memory mode='strict' nodeset='0-1'/></numatune>", Binding(nodes="0-1"), True),
     ("<numatune><memory nodeset='1'/></numatune>", Binding(nodes="1"), True),
-    ("<numatune><memory mode='preferred' nodeset='1'/></numatune>", Binding(), True),
-    ("<numatune><memory mode='interleave' nodeset='1'/></numatune>", Binding(), True),
+    ("<numatune><memory mode='preferred' nodeset='1'/></numatune>", Binding(loose=True), True),
+    ("<numatune><memory mode='interleave' nodeset='1'/></numatune>", Binding(loose=True), True),
     ("<numatune><memory mode='restrictive' nodeset='1'/></numatune>", Binding(nodes="1"), True),
     ("<numatune><memory mode='strict' placement='auto'/></numatune>", Binding(), True),
     (
         "<numatune><memnode cellid='0' mode='strict' nodeset='0'/><memnode cellid='1' mode='preferred' nodeset='1'/></numatune>",
-        Binding(cell_nodes={0: "0"}),
+        Binding(cell_nodes={0: "0"}, loose_cells=frozenset({1})),
         True,
     ),
 ]
