@@ -31,6 +31,7 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_report imp
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_wish import Wish, wish_from
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Definition, MemoryDevice, Observed, Scope
+from ansible_collections.virtmem.libvirt.plugins.module_utils._patience import patient
 from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Domain, Hypervisor
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import parse_size
 from ansible_collections.virtmem.libvirt.plugins.module_utils._virtio_mem_device import read, statistics_to_go_by
@@ -54,7 +55,7 @@ class DomainMemory:
         params, report = self._params, self._report
         wish = wish_from(params)
         reserve = parse_size(params["guest_reserve"], "guest_reserve")
-        domain = self._hypervisor.domain(params["domain"])
+        domain = patient(self._hypervisor.domain(params["domain"]), params["wait_timeout"], self._clock)
         state = domain.state()
         texts, observed = read(domain, state)
         statistics = domain.statistics() if state.active else None

@@ -23,6 +23,7 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     Observed,
     Scope,
 )
+from ansible_collections.virtmem.libvirt.plugins.module_utils._patience import patient
 from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import SIZE_OPTIONS, Desired, Plan, plan_device
 from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Domain, Hypervisor
 from ansible_collections.virtmem.libvirt.plugins.module_utils._result import device_facts
@@ -64,7 +65,7 @@ class VirtioMemDevice:
         params, report = self._params, self._report
         desired = desired_from(params)
         reserve = parse_size(params["guest_reserve"], "guest_reserve")
-        domain = self._hypervisor.domain(params["domain"])
+        domain = patient(self._hypervisor.domain(params["domain"]), params["wait_timeout"], self._clock)
         state = domain.state()
         report.found(state)
         scopes = _rules.resolve_scopes(params["scope"], state)

@@ -244,7 +244,7 @@ def fail_at(name, scope, code="libvirt_error", number=1):
 
 
 @pytest.mark.parametrize("scope", ["live", "config"])
-@pytest.mark.parametrize("code", ["libvirt_error", "connection_lost", "domain_busy"])
+@pytest.mark.parametrize("code", ["libvirt_error", "timeout", "domain_busy"])
 def test_failure_reports_what_was_done(play, hypervisor, scope, code):
     running_domain(hypervisor)
     hypervisor.before_call = fail_at("update", scope, code)
