@@ -16,10 +16,10 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._apply import Appl
 from ansible_collections.virtmem.libvirt.plugins.module_utils._device_report import EMPTY, DeviceReport
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._guest import offline_memory
+from ansible_collections.virtmem.libvirt.plugins.module_utils._guest_guards import GuestChange, guard_guest
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     Definition,
     DomainState,
-    GuestStatistics,
     Observed,
     Scope,
 )
@@ -29,9 +29,9 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import D
 from ansible_collections.virtmem.libvirt.plugins.module_utils._result import device_facts
 from ansible_collections.virtmem.libvirt.plugins.module_utils._sets import parse_set
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import about, parse_size
-from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import Clock, fresh_statistics
+from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import Clock
 
-__all__ = ("EMPTY", "VirtioMemDevice", "desired_from", "read", "statistics_to_go_by", "usable_statistics")
+__all__ = ("EMPTY", "VirtioMemDevice", "desired_from", "read")
 
 
 def desired_from(params: t.Mapping[str, t.Any]) -> Desired:
@@ -91,15 +91,24 @@ class VirtioMemDevice:
     # ------------------------------------------------------------------------------------------------------- guards
 
     def _guard_guest(self, plan: Plan, domain: Domain, observed: Observed, reserve: int) -> None:
-        """Refuse a shrink that the guest's statistics speak against; warn where there are none to go by."""
-        shrink, live = -plan.live_change, plan.before.get("live")
-        if shrink <= 0 or live is None or not self._params["check_guest_memory"]:
+        """Refuse what the guest's statistics speak against; warn where there are none to go by."""
+        after = plan.before.get("live") or plan.after.get("live")
+        if after is None or observed.live is None:
             return
-        statistics, why_not = statistics_to_go_by(domain, observed, self._check_mode, self._clock)
-        if statistics is None:
-            self._report.warn(why_not)
-        else:
-            _rules.check_guest_memory(shrink, reserve, statistics, live)
+        device = plan.before.get("live") or replace(after, current=0)
+        live = observed.live
+        has = live.boot + sum(other.current or 0 for other in live.virtio_mem)
+        change = GuestChange(plan.live_change, has, reserve, device)
+        warning = guard_guest(
+            change,
+            domain,
+            observed,
+            self._clock,
+            check=self._params["check_guest_memory"],
+            may_ask=not self._check_mode,
+        )
+        if warning:
+            self._report.warn(warning)
 
     def _guard_host(self, plan: Plan, observed: Observed) -> None:
         growth, after = plan.live_change, plan.after.get("live")
@@ -178,28 +187,3 @@ def read(domain: Domain, state: DomainState) -> tuple[dict[Scope, str], Observed
         texts["config"] = domain.xml("config")
     models = {scope: _xml.parse_definition(text) for scope, text in texts.items()}
     return texts, Observed(state, models.get("live"), models.get("config"))
-
-
-def statistics_to_go_by(
-    domain: Domain, observed: Observed, check_mode: bool, clock: Clock
-) -> tuple[GuestStatistics | None, str]:
-    """What the running guest says of its memory just now; or None, and a warning that says why a shrink goes unchecked."""
-    live = t.cast(Definition, observed.live)
-    if not live.balloon:
-        return usable_statistics(live, GuestStatistics())
-    may_ask = not check_mode and observed.domain.state == "running"  # a paused guest says nothing new
-    return usable_statistics(live, fresh_statistics(domain, live.stats_period, may_ask, clock))
-
-
-def usable_statistics(live: Definition, statistics: GuestStatistics) -> tuple[GuestStatistics | None, str]:
-    """The statistics if they are something to go by; or None, and a warning that says why they are not."""
-    if not live.balloon:
-        return None, _UNCHECKED.format("the domain has no memory balloon to ask")
-    if statistics.usable is None:
-        return None, _UNCHECKED.format("the guest reports no statistics")
-    if not statistics.fresh:
-        return None, _UNCHECKED.format("the guest's statistics are old")
-    return statistics, ""
-
-
-_UNCHECKED: t.Final = "Whether the guest can spare the memory was not checked: {}."
