@@ -53,10 +53,10 @@ class GuestChange:
 
     def unguarded(self, live: Definition, statistics: GuestStatistics) -> str | None:
         """What there is to warn of where nobody guards; `statistics` are those that the guest happens to have made."""
-        if not live.balloon or statistics.usable is None:
-            return None
+        if not live.balloon:
+            return None  # nobody could know
         if not statistics.fresh:
-            return _UNCHECKED.format("check_guest_memory is false, and the guest's statistics are old")
+            return _UNCHECKED.format("check_guest_memory is false, and the guest has reported nothing lately")
         try:
             self.check(statistics)
         except VirtmemError as error:

@@ -201,6 +201,12 @@ _MEANINGS: t.Final = (
         "Set a higher limit, or take memory from the guest first.",
     ),
     _Meaning(
+        r"No space left on device",
+        "libvirt_error",
+        "The hypervisor's disk is full, and libvirt could not store what it should.",
+        "Make room where libvirt keeps its definitions, and run the task again: it does what is left of steps.",
+    ),
+    _Meaning(
         r"non unique alias detected",
         "domain_busy",
         "Somebody else made a device with this alias at the same time.",
