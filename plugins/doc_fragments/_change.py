@@ -29,7 +29,10 @@ options:
     type: bool
     default: true
   wait_timeout:
-    description: How long to wait for the guest, in seconds, all steps of the task together.
+    description:
+      - How long to wait for the guest, in seconds, all steps of the task together.
+      - A domain that another job holds (a migration, a backup) is asked again for as long. libvirt itself waits for such a
+        job for 30 seconds, which is not cut short.
     type: int
     default: 120
   on_partial:
@@ -49,8 +52,12 @@ options:
     description:
       - Refuse a shrink that would leave the running guest less than O(guest_reserve) usable, by its own statistics.
         Otherwise the guest's out-of-memory killer may end its programs, and nothing reports an error.
+      - Refuse also growth to more than five times what the guest has, if its own memory does not hold the page
+        structures for so much more (one byte for each 64).
       - Old statistics are made fresh with a stats period of one second, which is put back afterwards. In check mode,
         and for a guest that reports none, there is a warning and no refusal.
+      - With V(false) nothing is refused and the guest is not asked for anything. There is a warning if its last statistics
+        are fresh and speak against it, or if they are not fresh.
     type: bool
     default: true
   guest_reserve:

@@ -15,6 +15,7 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils import _rules, _xm
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import MemoryDevice, Scope
 from ansible_collections.virtmem.libvirt.plugins.module_utils._pairs import find_device
+from ansible_collections.virtmem.libvirt.plugins.module_utils._patience import surely
 from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Plan
 from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Domain, Watch
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import format_size
@@ -73,7 +74,23 @@ class Applier:
         return _xml.device_xml(text, device.index, requested)
 
     def _write(self, step: Step) -> None:
-        """Do one step, and note it. Live and config are never written by one call."""
+        """Do one step, and note it."""
+        surely(lambda: self._make(step), lambda: self._is_made(step))
+        self._texts.pop(step.scope, None)
+        self.outcome.done.append(step)
+
+    def _is_made(self, step: Step) -> bool | None:
+        """Whether a device was added or taken away; all else can be asked for twice."""
+        self._texts.pop(step.scope, None)
+        if step.action not in ("attach", "detach"):
+            return False
+        if step.action == "attach" and step.device.alias is None:
+            return None  # another one like it may be there
+        is_there = find_device(_xml.parse_definition(self._text(step.scope)), step.device) is not None
+        return is_there == (step.action == "attach")
+
+    def _make(self, step: Step) -> None:
+        """Live and config are never written by one call."""
         device, scope = step.device, step.scope
         if step.action == "attach":
             self._domain.attach(_xml.new_device_xml(device), scope)
@@ -87,8 +104,6 @@ class Applier:
             self._domain.detach_config(self._own_xml(step))
         elif step.action == "set_current_memory":
             self._domain.set_current_memory(step.size)
-        self._texts.pop(scope, None)
-        self.outcome.done.append(step)
 
     def _redefine(self, step: Step) -> None:
         # An update in the config would take the new geometry too, but leave <memory> wrong, and refuse growth

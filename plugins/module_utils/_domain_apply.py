@@ -19,6 +19,7 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_steps impo
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Definition, MemoryDevice, Scope
 from ansible_collections.virtmem.libvirt.plugins.module_utils._pairs import pair_lists
+from ansible_collections.virtmem.libvirt.plugins.module_utils._patience import surely
 from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import Plan
 from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Domain, Watch
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import MIB, format_size
@@ -92,6 +93,11 @@ class DomainApplier(Applier):
         self.done.append(step)
 
     def _change(self, step: Change) -> None:
+        surely(lambda: self._make_change(step), lambda: step.action == "define" and not self._is_as_expected(step))
+        self._texts.pop(step.scope, None)
+        self.done.append(step)
+
+    def _make_change(self, step: Change) -> None:
         if step.action == "define":
             self._define(step)
         elif step.action == "set_balloon":
@@ -102,24 +108,26 @@ class DomainApplier(Applier):
             self._domain.set_nodeset(step.after)
         elif step.action == "set_stats_period":
             self._domain.set_stats_period(step.after)
-        self._texts.pop(step.scope, None)
-        self.done.append(step)
 
     def _define(self, step: Change) -> None:
         """Only a reading with passwords can be defined again without losing them."""
         text = self._domain.xml("config", secure=True)
-        if not is_same(_xml.parse_definition(text), t.cast(Definition, step.expected)):
+        if not self._is_as_expected(step, text):
             raise VirtmemError(
                 "domain_busy",
                 "Somebody else changed the stored definition during the task.",
                 hint="Run the task again.",
             )
-        self._domain.define(_xml.edited_domain(text, t.cast(Definition, step.definition)))
         self._old_text = text
+        self._domain.define(_xml.edited_domain(text, t.cast(Definition, step.definition)))
+
+    def _is_as_expected(self, step: Change, text: str | None = None) -> bool:
+        found = _xml.parse_definition(self._domain.xml("config") if text is None else text)
+        return is_same(found, t.cast(Definition, step.expected))
 
     def _shut_down(self, step: Change, watch: Watch) -> None:
         """Ask the guest, and wait until it is off. One that does not is left running: it is never destroyed."""
-        self._domain.shutdown()
+        surely(self._domain.shutdown, lambda: not self._domain.state().active)
         self.done.append(step)
         self._texts.pop("live", None)
         if not wait_until(lambda: not self._domain.state().active, watch, self._shutdown_timeout, self._clock):
@@ -135,7 +143,7 @@ class DomainApplier(Applier):
     def _start(self, step: Change, watch: Watch) -> None:
         """Start the guest; one that does not start with what this task wrote gets back what it had."""
         try:
-            self._domain.start()
+            surely(self._domain.start, lambda: self._domain.state().active)
         except VirtmemError as error:
             error.message = f"The guest was shut down, and does not start again. {error.message}"
             self._start_as_before(step, watch, error)

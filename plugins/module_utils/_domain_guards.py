@@ -12,10 +12,10 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils import _rules, _xm
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_plan import DomainPlan
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_steps import Change
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
+from ansible_collections.virtmem.libvirt.plugins.module_utils._guest_guards import GuestChange
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     VIRTIO_MEM,
     Definition,
-    GuestStatistics,
     HostMemory,
     MemoryDevice,
 )
@@ -38,7 +38,7 @@ def live_changes(plan: DomainPlan) -> list[tuple[MemoryDevice, int]]:
     return changes
 
 
-def shrink_of(plan: DomainPlan) -> int:
+def _shrink_of(plan: DomainPlan) -> int:
     """Bytes that the running guest gives back on the whole, to its balloon too; 0 or less: none."""
     balloon: int = sum(
         (step.before or 0) - step.after
@@ -48,9 +48,10 @@ def shrink_of(plan: DomainPlan) -> int:
     return balloon - sum(growth for _device, growth in live_changes(plan))
 
 
-def check_guest(plan: DomainPlan, live: Definition, shrink: int, reserve: int, statistics: GuestStatistics) -> None:
-    """Raise VirtmemError(guest_needs_memory) by the guest's own fresh statistics."""
-    _rules.check_guest_memory(shrink, reserve, statistics, *_as_one(plan, live))
+def change_of(plan: DomainPlan, live: Definition, reserve: int) -> GuestChange:
+    """What the plan asks of the running guest, all devices and the balloon together."""
+    device, memory = _as_one(plan, live)
+    return GuestChange(-_shrink_of(plan), memory + (device.current or 0), reserve, device, memory)
 
 
 def check_host(plan: DomainPlan, live: Definition, hypervisor: Hypervisor) -> None:

@@ -13,10 +13,9 @@ from urllib.parse import urlsplit
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils import _result, _rules
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_guards import (
-    check_guest,
+    change_of,
     check_host,
     check_host_nodes,
-    shrink_of,
 )
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_options import (
     ADDRESSES,
@@ -28,9 +27,11 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_plan impor
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_report import EMPTY, DomainReport
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_wish import Wish, wish_from
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
+from ansible_collections.virtmem.libvirt.plugins.module_utils._guest_guards import guard_guest
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Definition, MemoryDevice, Observed, Scope
+from ansible_collections.virtmem.libvirt.plugins.module_utils._patience import patient
 from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Domain, Hypervisor
-from ansible_collections.virtmem.libvirt.plugins.module_utils._reading import read, statistics_to_go_by
+from ansible_collections.virtmem.libvirt.plugins.module_utils._reading import read
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import parse_size
 from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import Clock, WaitOptions
 
@@ -52,7 +53,7 @@ class DomainMemory:
         params, report = self._params, self._report
         wish = wish_from(params)
         reserve = parse_size(params["guest_reserve"], "guest_reserve")
-        domain = self._hypervisor.domain(params["domain"])
+        domain = patient(self._hypervisor.domain(params["domain"]), params["wait_timeout"], self._clock)
         state = domain.state()
         texts, observed = read(domain, state)
         statistics = domain.statistics() if state.active else None
@@ -89,13 +90,16 @@ class DomainMemory:
         live = observed.live
         if live is None or plan.restarts:
             return
-        shrink = shrink_of(plan)
-        if shrink > 0 and self._params["check_guest_memory"]:
-            statistics, why_not = statistics_to_go_by(domain, observed, self._check_mode, self._clock)
-            if statistics is None:
-                self._report.warn(why_not)
-            else:
-                check_guest(plan, live, shrink, reserve, statistics)
+        warning = guard_guest(
+            change_of(plan, live, reserve),
+            domain,
+            observed,
+            self._clock,
+            check=self._params["check_guest_memory"],
+            may_ask=not self._check_mode,
+        )
+        if warning:
+            self._report.warn(warning)
         if self._params["check_host_memory"]:
             check_host(plan, live, self._hypervisor)
 

@@ -25,7 +25,7 @@ ERROR_CODES: t.Final[t.Mapping[str, str]] = {
     "immutable": "A running guest's device can't change in this respect.",
     "unplug_unsupported": "This QEMU or machine type can't unplug a virtio-mem device.",
     "partial": "The guest gave back or took only a part.",
-    "timeout": "The guest did not react in time.",
+    "timeout": "The guest, or libvirt for it, did not react in time.",
     "guest_needs_memory": "The guest's own statistics say that it needs the memory.",
     "host_lacks_memory": "The host has not got the memory.",
     "domain_busy": "Another job holds the domain.",

@@ -73,9 +73,10 @@ class HostApplier:
                 return
             watch.wait(min(next(pause), left))
             # Without an event, look all the same; with one, also at a guest that had followed: it may be gone.
-            for name in watch.names() or [guest.name for guest in waiting]:
-                if name in self._guests:
-                    self._guests[name].look()
+            heard = watch.names() or {guest.name for guest in waiting}
+            for name, guest in self._guests.items():
+                if name in heard or guest.is_busy:
+                    guest.look()
 
     def _due(self) -> Amounts:
         """What to ask for now. After a failure with on_error=stop, nothing more."""
@@ -95,6 +96,8 @@ class HostApplier:
 
     def _deal_with_short(self, watch: HostWatch) -> None:
         policy = self._options.on_partial
+        for guest in self._guests.values():
+            guest.give_up()
         short = [guest for guest in self._guests.values() if guest.is_waited_for and self._options.wait]
         errors = [guest.shortfall(self._options.timeout) for guest in short]
         if short and policy == "rollback":

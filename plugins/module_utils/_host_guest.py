@@ -20,8 +20,10 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_steps impo
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._host_flow import Standing
 from ansible_collections.virtmem.libvirt.plugins.module_utils._host_plan import HostGuest, current_of, requested_of
+from ansible_collections.virtmem.libvirt.plugins.module_utils._libvirt_errors import is_passing
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Definition, MemoryDevice, Scope
 from ansible_collections.virtmem.libvirt.plugins.module_utils._pairs import find_device
+from ansible_collections.virtmem.libvirt.plugins.module_utils._patience import still_busy
 from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Domain
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import format_size
 from ansible_collections.virtmem.libvirt.plugins.module_utils._step import Step
@@ -69,6 +71,8 @@ class GuestOnItsWay:
         self._texts = dict(texts)
         self._clock = clock
         self._turns_back = False
+        self._busy: VirtmemError | None = None  # another job holds it
+        self._busy_since: float | None = None
         self._before = {scope: t.cast(Definition, guest.observed.definition(scope)) for scope in guest.scopes}
         self._asked = requested_of(guest.definition) if guest.runs else goal
 
@@ -93,20 +97,25 @@ class GuestOnItsWay:
 
     @property
     def standing(self) -> Standing:
-        """For _host_flow. A guest that failed goes nowhere, and keeps what it claims."""
-        goal = self._asked if self.error else self._goal
+        """For _host_flow. A guest that failed, or can't be asked just now, goes nowhere, and keeps what it claims."""
+        goal = self._asked if self.error or self._busy else self._goal
         live = self.live
         return Standing(self._share, goal, self._asked, current_of(live) if live else self._asked)
 
     @property
     def is_waited_for(self) -> bool:
-        return not self.error and self.live is not None and not followed(self.live)
+        return not self.error and self.live is not None and (self.is_busy or not followed(self.live))
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it could not be asked just now, and is to be asked again."""
+        return self._busy is not None
 
     def look(self) -> None:
-        """Read the running guest anew."""
+        """Read the running guest anew. One that was busy and can be read may be asked again."""
         if self.error or self.live is None:
             return
-        with self._failing():
+        with self._failing(), self._waiting_for_jobs():
             asked, self._asked = self._asked, requested_of(self._read("live"))
             if self._asked != asked:
                 raise self._somebody_else(asked)
@@ -133,14 +142,14 @@ class GuestOnItsWay:
 
     def ask(self, memory: int) -> None:
         """Ask the running guest for `memory`, and put its goal into the stored definition, too."""
-        with self._failing():
+        with self._failing(), self._waiting_for_jobs():
             if memory == self._goal and self._turns_back:
                 self._write(self._guest.plan(self._asked), self._back("live"))
             else:
                 plan = self._guest.plan(memory, self._guest.scopes if memory == self._goal else ("live",))
                 self._write(plan, plan.writes)
-            self._asked = memory
-        if self.error:
+            self._asked, self._busy_since = memory, None
+        if self.error or self.is_busy:
             with suppress(VirtmemError):  # some of its devices may have been asked
                 self._asked = requested_of(self._read("live"))
         else:
@@ -209,6 +218,25 @@ class GuestOnItsWay:
                 raise
             self.is_gone = self.is_gone or error.code == "domain_not_found"
             self.error = self.error or error
+
+    @contextmanager
+    def _waiting_for_jobs(self) -> t.Iterator[None]:
+        """Come back later to a guest that another job holds; meanwhile the others go on."""
+        try:
+            yield
+        except VirtmemError as error:
+            if not is_passing(error):
+                raise
+            self._busy = error
+            if self._busy_since is None:
+                self._busy_since = self._clock.monotonic()
+        else:
+            self._busy = None
+
+    def give_up(self) -> None:
+        """There is no more time to come back to it."""
+        if self._busy and self._busy_since is not None:
+            self.error = self.error or still_busy(self._busy, self._clock.monotonic() - self._busy_since)
 
     # --------------------------------------------------------------------------------------------------------- shortfalls
 

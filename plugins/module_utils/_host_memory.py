@@ -12,10 +12,11 @@ import typing as t
 from dataclasses import replace
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils import _rules, _xml
-from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_guards import check_guest, shrink_of
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_guards import change_of
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_plan import DomainPlan
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._globs import is_glob
+from ansible_collections.virtmem.libvirt.plugins.module_utils._guest_guards import GuestChange, usable_statistics
 from ansible_collections.virtmem.libvirt.plugins.module_utils._host_apply import HostApplier, HostWaitOptions
 from ansible_collections.virtmem.libvirt.plugins.module_utils._host_guards import check_host
 from ansible_collections.virtmem.libvirt.plugins.module_utils._host_guest import GuestOnItsWay
@@ -37,7 +38,7 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     Scope,
 )
 from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Domain, Hypervisor
-from ansible_collections.virtmem.libvirt.plugins.module_utils._reading import read, usable_statistics
+from ansible_collections.virtmem.libvirt.plugins.module_utils._reading import read
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import MIB
 from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import Clock, fresh_statistics_of
 
@@ -144,7 +145,7 @@ class HostMemory:
 
     # -------------------------------------------------------------------------------------------- what guests say
 
-    def _ask_for_statistics(self, guests: t.Iterable[HostGuest]) -> None:
+    def _ask_for_statistics(self, guests: t.Iterable[HostGuest], may_ask: bool = True) -> None:
         """Fresh ones of each, all at once; those that are known are not asked again."""
         asked = {
             guest.name: (self._domains[guest.name], t.cast(Definition, guest.observed.live).stats_period)
@@ -152,7 +153,7 @@ class HostMemory:
             if guest.name not in self._statistics and t.cast(Definition, guest.observed.live).balloon
         }
         # A paused guest says nothing new; it is waited for like one that does not answer.
-        self._statistics.update(fresh_statistics_of(asked, not self._check_mode, self._clock))
+        self._statistics.update(fresh_statistics_of(asked, may_ask and not self._check_mode, self._clock))
 
     def _usable(self, guest: HostGuest) -> tuple[GuestStatistics | None, str]:
         known = self._statistics.get(guest.name, GuestStatistics())
@@ -177,27 +178,38 @@ class HostMemory:
 
     def _guard(self, plan: HostPlan, guests: t.Sequence[HostGuest], wish: HostWish) -> None:
         """Leave a guest as it is that can't spare what is asked of it; refuse the task if the host can't back it."""
-        if self._params["check_guest_memory"]:
-            self._guard_guests(plan, guests, wish)
+        self._guard_guests(plan, guests, wish)
         if self._params["check_host_memory"]:
             check_host(plan, guests, self._hypervisor)
 
     def _guard_guests(self, plan: HostPlan, guests: t.Sequence[HostGuest], wish: HostWish) -> None:
-        shrinks = {name: shrink_of(domain_plan) for name, domain_plan in plan.plans.items()}
-        shrinking = [guest for guest in guests if guest.runs and shrinks.get(guest.name, 0) > 0]
-        self._ask_for_statistics(shrinking)
-        unchecked: dict[str, list[str]] = {}
-        for guest in shrinking:
-            statistics, why_not = self._usable(guest)
-            if statistics is None:
-                unchecked.setdefault(why_not, []).append(guest.name)
-                continue
+        running = [guest for guest in guests if guest.runs and guest.name in plan.plans]
+        changes = [(guest, change_of(plan.plans[guest.name], guest.definition, wish.headroom)) for guest in running]
+        concerns = [(guest, change) for guest, change in changes if change.is_concern]
+        check = self._params["check_guest_memory"]
+        self._ask_for_statistics([guest for guest, _change in concerns], may_ask=check)
+        warned: dict[str, list[str]] = {}
+        for guest, change in concerns:
             try:
-                check_guest(plan.plans[guest.name], guest.definition, shrinks[guest.name], wish.headroom, statistics)
+                warning = self._guarded(guest, change) if check else self._unguarded(guest, change)
             except VirtmemError as error:
                 plan.refuse(guest, error)
-        for why_not, names in unchecked.items():
-            self._report.warn(f"{', '.join(names)}: {why_not}")
+                continue
+            if warning:
+                warned.setdefault(warning, []).append(guest.name)
+        for warning, names in warned.items():
+            self._report.warn(f"{', '.join(names)}: {warning}")
+
+    def _guarded(self, guest: HostGuest, change: GuestChange) -> str | None:
+        statistics, why_not = self._usable(guest)
+        if statistics is None:
+            return why_not
+        change.check(statistics)
+        return None
+
+    def _unguarded(self, guest: HostGuest, change: GuestChange) -> str | None:
+        known = self._statistics.get(guest.name, GuestStatistics())
+        return change.unguarded(t.cast(Definition, guest.observed.live), known)
 
     # ------------------------------------------------------------------------------------------------------ apply
 

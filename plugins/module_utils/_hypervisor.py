@@ -15,7 +15,7 @@ import typing as t
 from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils import _host_files
+from ansible_collections.virtmem.libvirt.plugins.module_utils import _host_files, _libvirt_errors, _link
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     DomainState,
@@ -38,11 +38,18 @@ except ImportError:
 VirConnect = t.Any
 VirDomain = t.Any
 
+Result = t.TypeVar("Result")
+Watch = t.TypeVar("Watch", bound="_LibvirtWatch")
+
 # Opening can hang for ever on a silent peer, and nothing inside libvirt bounds it: we stop waiting, in seconds.
 _OPEN_TIMEOUT: t.Final = 30.0
 # A frozen link blocks a call for ever, but for keepalive with a running event loop: interval and count, so 20 s.
 _KEEPALIVE: t.Final = (5, 3)
 _CLOSE_TIMEOUT: t.Final = 2.0
+# A domain that once did not answer is asked no longer than this, in seconds: what came of the task shall be told soon.
+_SHORT_TIMEOUT: t.Final = 2.0
+# Memory that is allocated in advance, or moved to another node, takes its time: a terabyte some minutes.
+_LONG_TIMEOUT: t.Final = 300.0
 # A device whose pages are these is not backed by huge pages.
 _ORDINARY_PAGE: t.Final = 4 * KIB
 
@@ -61,9 +68,6 @@ def _call(name: str) -> t.Iterator[None]:
     try:
         yield
     except libvirt.libvirtError as exc:
-        # Most tasks meet no error, and start sooner.
-        from ansible_collections.virtmem.libvirt.plugins.module_utils import _libvirt_errors
-
         number, domain = exc.get_error_code() or 0, exc.get_error_domain() or 0
         raise _libvirt_errors.translate(name, number, domain, exc.get_error_message() or str(exc)) from None
     except LookupError as exc:  # the binding's own word for a tunable that the driver does not know
@@ -89,24 +93,13 @@ class _EventLoop:
         self._thread.join(_CLOSE_TIMEOUT)
 
 
-def _bounded(work: t.Callable[[], VirConnect], timeout: float) -> VirConnect:
-    """The result of `work`, run in a thread that is left behind if it takes longer than `timeout` seconds."""
-    outcome: dict[str, t.Any] = {}
-
-    def run() -> None:
-        try:
-            outcome["result"] = work()
-        except BaseException as exc:  # noqa: BLE001 - raised again in the caller's thread
-            outcome["error"] = exc
-
-    thread = threading.Thread(target=run, name="libvirt-open", daemon=True)
-    thread.start()
-    thread.join(timeout)
-    if thread.is_alive():
-        raise TimeoutError
-    if "error" in outcome:
-        raise outcome["error"]
-    return outcome["result"]
+def _ask(name: str, work: t.Callable[[], Result], timeout: float = _link.CALL_TIMEOUT) -> Result:
+    """The result of one or a few calls to libvirt; `name` says what they do, after "could not"."""
+    try:
+        with _call(name):
+            return _link.bounded(work, timeout)
+    except TimeoutError:
+        raise _libvirt_errors.no_answer(name, timeout) from None
 
 
 def connect(
@@ -118,7 +111,7 @@ def connect(
     loop = _EventLoop()
     try:
         with _call("open"):
-            connection = _bounded(lambda: _open(uri, read_only, user, password), timeout)
+            connection = _link.bounded(lambda: _open(uri, read_only, user, password), timeout)
     except ValueError:  # a NUL in the text
         loop.stop()
         raise VirtmemError("connection_failed", f"{uri!r} is no libvirt URI.", details={"uri": uri}) from None
@@ -133,7 +126,8 @@ def connect(
     except BaseException:
         loop.stop()
         raise
-    return LibvirtHypervisor(uri, connection, loop)
+    reopening = _link.Reopening(lambda: _open(uri, read_only, user, password), (libvirt.libvirtError,))
+    return LibvirtHypervisor(uri, connection, loop, reopening)
 
 
 def _open(uri: str, read_only: bool, user: str | None, password: str | None) -> VirConnect:
@@ -151,14 +145,24 @@ def _open(uri: str, read_only: bool, user: str | None, password: str | None) -> 
 class LibvirtHypervisor:
     """See _protocol.Hypervisor."""
 
-    def __init__(self, uri: str, connection: VirConnect, loop: _EventLoop) -> None:
+    def __init__(
+        self, uri: str, connection: VirConnect, loop: _EventLoop, reopening: _link.Reopening | None = None
+    ) -> None:
         self.uri = uri
-        self._connection = connection
+        self.epoch = 0  # how often the link was made anew
         self._loop = loop
+        self._reopening = reopening
+        self._is_broken = False
         self._watches: set[_LibvirtWatch] = set()
+        self._keep(connection)
         # libvirt's own word: what the task calls it may be an alias (uri_aliases of libvirt.conf).
         with _call("open"):
             self._is_local = not urlsplit(connection.getURI()).hostname
+
+    # ------------------------------------------------------------------------------------------------------- the link
+
+    def _keep(self, connection: VirConnect) -> None:
+        self._connection = connection
         # Drivers without a daemon behind them (test:///) have no link to keep alive.
         try:
             connection.setKeepAlive(*_KEEPALIVE)
@@ -170,14 +174,52 @@ class LibvirtHypervisor:
         for watch in list(self._watches):
             watch.wake()
 
+    def change(self, name: str, work: t.Callable[[VirConnect], Result], timeout: float = _link.CALL_TIMEOUT) -> Result:
+        """Let `work` change something. Where the link breaks meanwhile, nobody knows whether it did."""
+        if self._is_broken:
+            self._open_anew()
+        try:
+            return _ask(name, lambda: work(self._connection), timeout)
+        except VirtmemError as error:
+            self._is_broken = error.code == "connection_lost"
+            raise
+
+    def read(self, name: str, work: t.Callable[[VirConnect], Result], timeout: float = _link.CALL_TIMEOUT) -> Result:
+        """What `work` reads; once more where the link broke, over another one if that can be had."""
+        try:
+            return self.change(name, work, timeout)
+        except VirtmemError:
+            if not self._is_broken or not self._open_anew():
+                raise
+        return self.change(name, work, timeout)
+
+    def _open_anew(self) -> bool:
+        """The daemon may be restarting, or a network be back. All who listen listen to the new link, before it is read."""
+        connection = self._reopening.opened() if self._reopening else None
+        if connection is None:
+            return False
+        self._is_broken = False
+        self.epoch += 1
+        self._keep(connection)
+        for watch in list(self._watches):
+            watch.listen(connection)
+        return True
+
+    def renewed(self, domain: VirDomain) -> VirDomain:
+        """The same domain over the link that there is now."""
+        return self._connection.lookupByUUIDString(domain.UUIDString())
+
+    # -------------------------------------------------------------------------------------------------------- reading
+
     def domain(self, name_or_uuid: str) -> LibvirtDomain:
-        lookups = [self._connection.lookupByName] if name_or_uuid else []
+        lookups: list[t.Callable[[VirConnect], VirDomain]] = []
         if _UUID.fullmatch(name_or_uuid):
-            lookups.insert(0, self._connection.lookupByUUIDString)
+            lookups.append(lambda connection: connection.lookupByUUIDString(name_or_uuid))
+        if name_or_uuid:
+            lookups.append(lambda connection: connection.lookupByName(name_or_uuid))
         for lookup in lookups:
             try:
-                with _call("look up the domain"):
-                    return LibvirtDomain(self, lookup(name_or_uuid))
+                return LibvirtDomain(self, self.read("look up the domain", lookup))
             except ValueError:  # a NUL, or half a surrogate pair: no name has one
                 break
             except VirtmemError as exc:
@@ -201,20 +243,18 @@ class LibvirtHypervisor:
         )
 
     def domains(self) -> list[LibvirtDomain]:
-        with _call("list the domains"):
-            return [LibvirtDomain(self, domain) for domain in self._connection.listAllDomains(0)]
+        listed = self.read("list the domains", lambda connection: connection.listAllDomains(0))
+        return [LibvirtDomain(self, domain) for domain in listed]
 
     def survey(self) -> list[Sighting]:
-        connection = self._connection
-        with _call("list the domains"):
-            listed = connection.listAllDomains(0)
-            persistent = self._listed(libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT)
-            saved = self._listed(libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE)
-        with _call("read the guest's statistics"):
-            # Without waiting: one domain that another job holds shall not hold up all the others.
-            what = libvirt.VIR_DOMAIN_STATS_STATE | libvirt.VIR_DOMAIN_STATS_BALLOON
-            flags = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
-            found = {domain.UUIDString(): raw for domain, raw in connection.getAllDomainStats(what, flags)}
+        listed, persistent, saved = self.read("list the domains", _all_domains)
+        try:
+            found = self.read("read the guest's statistics", _all_statistics)
+        except VirtmemError as error:
+            if error.code != "timeout":
+                raise
+            # A QEMU that does not answer holds up the statistics of all, also with NOWAIT (libvirt 9.0).
+            found = self.read("list the domains", lambda _connection: _states_alone(listed))
         sightings = []
         for domain in listed:
             uuid, active = str(domain.UUIDString()), domain.ID() >= 0  # both as they were listed: no calls
@@ -227,63 +267,32 @@ class LibvirtHypervisor:
                 persistent=uuid in persistent,
                 saved=not active and uuid in saved,
             )
-            statistics = _statistics(_balloon_part(raw)) if active and raw else None
+            balloon = _balloon_part(raw)
+            statistics = _statistics(balloon) if active and balloon else None
             sightings.append(Sighting(LibvirtDomain(self, domain), state, statistics))
         return sightings
 
-    def _listed(self, flags: int) -> set[str]:
-        return {domain.UUIDString() for domain in self._connection.listAllDomains(flags)}
-
     def capabilities(self) -> str:
-        with _call("read the host's capabilities"):
-            return str(self._connection.getCapabilities())
+        return str(self.read("read the host's capabilities", lambda connection: connection.getCapabilities()))
 
     def host_total(self) -> int:
-        with _call("read the host's memory"):
-            return int(self._connection.getMemoryStats(-1)["total"]) * KIB
+        return self.read("read the host's memory", lambda connection: int(connection.getMemoryStats(-1)["total"])) * KIB
 
     def versions(self) -> Versions:
-        with _call("read its version"):
-            return Versions(_version(self._connection.getLibVersion()), _version(self._connection.getVersion()))
+        numbers = self.read(
+            "read its version", lambda connection: (connection.getLibVersion(), connection.getVersion())
+        )
+        return Versions(_version(numbers[0]), _version(numbers[1]))
 
     def host_memory(self, page_size: int | None, nodes: t.Sequence[int] | None) -> HostMemory:
         local = self._is_local
-        with _call("read the host's memory"):
-            if page_size not in (None, _ORDINARY_PAGE):
-                page_size = page_size or (_host_files.default_huge_page_size() if local else None) or 2048 * KIB
-                return self._huge_pages(page_size, nodes)
-            if nodes is not None:
-                return self._node_memory(nodes, local)
-            return HostMemory(self._available(local), "available memory")
-
-    def _huge_pages(self, page_size: int, nodes: t.Sequence[int] | None) -> HostMemory:
-        pages = kib(page_size)
-        cells = [-1] if nodes is None else list(nodes)  # -1: the host as a whole (virNodeGetFreePages)
-        free = sum(self._connection.getFreePages([pages], cell, 1)[cell][pages] for cell in cells)
-        where = "" if nodes is None else f" on its {_node_words(nodes)}"
-        return HostMemory(free * page_size, f"free {format_size(page_size)} huge pages{where}")
-
-    def _node_memory(self, nodes: t.Sequence[int], local: bool) -> HostMemory:
-        total = 0
-        for node in nodes:
-            available = _host_files.node_available(node) if local else None
-            if available is None:  # without the page cache, which libvirt does not tell per node
-                available = self._connection.getMemoryStats(node)["free"] * KIB
-            total += available
-        return HostMemory(total, f"available memory on its {_node_words(nodes)}")
-
-    def _available(self, local: bool) -> int:
-        """MemAvailable: libvirt's from 12.3, the local kernel's, or else free, buffers and page cache together.
-
-        getFreeMemory and getInfo are no use here: they count page cache as taken (virHostMemGetStats does not).
-        """
-        statistics: dict[str, int] = self._connection.getMemoryStats(-1)
-        if "available" in statistics:
-            return statistics["available"] * KIB
-        available = _host_files.available() if local else None
-        if available is not None:
-            return available
-        return sum(statistics.get(part, 0) for part in ("free", "buffers", "cached")) * KIB
+        if page_size not in (None, _ORDINARY_PAGE):
+            size = page_size or (_host_files.default_huge_page_size() if local else None) or 2048 * KIB
+            return self.read("read the host's memory", lambda connection: _huge_pages(connection, size, nodes))
+        if nodes is not None:
+            return self.read("read the host's memory", lambda connection: _node_memory(connection, nodes, local))
+        available = self.read("read the host's memory", lambda connection: _available(connection, local))
+        return HostMemory(available, "available memory")
 
     def thp_size(self) -> int | None:
         return _host_files.thp_size() if self._is_local else None
@@ -298,21 +307,72 @@ class LibvirtHypervisor:
 
     @contextmanager
     def watch(self) -> t.Iterator[_LibvirtHostWatch]:
-        watch = _LibvirtHostWatch(self._connection)
+        with self.listening(_LibvirtHostWatch()) as watch:
+            yield watch
+
+    @contextmanager
+    def listening(self, watch: Watch) -> t.Iterator[Watch]:
         self._watches.add(watch)
+        watch.listen(self._connection)
         try:
             yield watch
         finally:
-            self.forget(watch)
+            self._watches.discard(watch)
+            watch.close()
 
-    def events_of(self, domain: VirDomain) -> _LibvirtWatch:
-        watch = _LibvirtWatch(self._connection, domain)
-        self._watches.add(watch)
-        return watch
 
-    def forget(self, watch: _LibvirtWatch) -> None:
-        self._watches.discard(watch)
-        watch.close()
+def _all_domains(connection: VirConnect) -> tuple[list[VirDomain], set[str], set[str]]:
+    """All domains, and the UUIDs of the persistent ones and of those with a saved state."""
+    persistent = connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT)
+    saved = connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE)
+    return (
+        connection.listAllDomains(0),
+        {domain.UUIDString() for domain in persistent},
+        {domain.UUIDString() for domain in saved},
+    )
+
+
+def _all_statistics(connection: VirConnect) -> dict[str, dict[str, int]]:
+    # Without waiting: one domain that another job holds shall not hold up all the others.
+    what = libvirt.VIR_DOMAIN_STATS_STATE | libvirt.VIR_DOMAIN_STATS_BALLOON
+    flags = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
+    return {domain.UUIDString(): raw for domain, raw in connection.getAllDomainStats(what, flags)}
+
+
+def _states_alone(domains: t.Sequence[VirDomain]) -> dict[str, dict[str, int]]:
+    return {domain.UUIDString(): {"state.state": domain.state()[0]} for domain in domains}
+
+
+def _huge_pages(connection: VirConnect, page_size: int, nodes: t.Sequence[int] | None) -> HostMemory:
+    pages = kib(page_size)
+    cells = [-1] if nodes is None else list(nodes)  # -1: the host as a whole (virNodeGetFreePages)
+    free = sum(connection.getFreePages([pages], cell, 1)[cell][pages] for cell in cells)
+    where = "" if nodes is None else f" on its {_node_words(nodes)}"
+    return HostMemory(free * page_size, f"free {format_size(page_size)} huge pages{where}")
+
+
+def _node_memory(connection: VirConnect, nodes: t.Sequence[int], local: bool) -> HostMemory:
+    total = 0
+    for node in nodes:
+        available = _host_files.node_available(node) if local else None
+        if available is None:  # without the page cache, which libvirt does not tell per node
+            available = connection.getMemoryStats(node)["free"] * KIB
+        total += available
+    return HostMemory(total, f"available memory on its {_node_words(nodes)}")
+
+
+def _available(connection: VirConnect, local: bool) -> int:
+    """MemAvailable: libvirt's from 12.3, the local kernel's, or else free, buffers and page cache together.
+
+    getFreeMemory and getInfo are no use here: they count page cache as taken (virHostMemGetStats does not).
+    """
+    statistics: dict[str, int] = connection.getMemoryStats(-1)
+    if "available" in statistics:
+        return statistics["available"] * KIB
+    available = _host_files.available() if local else None
+    if available is not None:
+        return available
+    return sum(statistics.get(part, 0) for part in ("free", "buffers", "cached")) * KIB
 
 
 def _version(number: int) -> tuple[int, int, int]:
@@ -352,29 +412,58 @@ class LibvirtDomain:
     def __init__(self, hypervisor: LibvirtHypervisor, domain: VirDomain) -> None:
         self._hypervisor = hypervisor
         self._domain = domain
+        self._epoch = hypervisor.epoch
+        self._timeout = _link.CALL_TIMEOUT
 
     @property
     def name(self) -> str:
         return str(self._domain.name())
 
+    def handle(self) -> VirDomain:
+        """libvirt's domain, over the link that there is now."""
+        if self._epoch != self._hypervisor.epoch:
+            self._domain = self._hypervisor.renewed(self._domain)
+            self._epoch = self._hypervisor.epoch
+        return self._domain
+
+    @contextmanager
+    def _answering(self) -> t.Iterator[None]:
+        try:
+            yield
+        except VirtmemError as error:
+            if error.code == "timeout":
+                self._timeout = _SHORT_TIMEOUT
+            raise
+
+    def _read(self, name: str, work: t.Callable[[VirDomain], Result]) -> Result:
+        with self._answering():
+            return self._hypervisor.read(name, lambda _connection: work(self.handle()), self._timeout)
+
+    def _change(self, name: str, work: t.Callable[[VirDomain], t.Any], is_long: bool = False) -> None:
+        timeout = _LONG_TIMEOUT if is_long and self._timeout != _SHORT_TIMEOUT else self._timeout
+        with self._answering():
+            self._hypervisor.change(name, lambda _connection: work(self.handle()), timeout)
+
     def state(self) -> DomainState:
-        with _call("read the domain's definition"):
-            number = self._domain.state()[0]
-            active = bool(self._domain.isActive())
+        def read(domain: VirDomain) -> DomainState:
+            number = domain.state()[0]
+            active = bool(domain.isActive())
             return DomainState(
                 name=self.name,
-                uuid=str(self._domain.UUIDString()),
+                uuid=str(domain.UUIDString()),
                 state=_state_word(number),
                 active=active,
-                persistent=bool(self._domain.isPersistent()),
-                saved=not active and bool(self._domain.hasManagedSaveImage(0)),
+                persistent=bool(domain.isPersistent()),
+                saved=not active and bool(domain.hasManagedSaveImage(0)),
             )
+
+        return self._read("read the domain's definition", read)
 
     def xml(self, scope: Scope, secure: bool = False) -> str:
         flags = libvirt.VIR_DOMAIN_XML_INACTIVE if scope == "config" else 0
         flags |= libvirt.VIR_DOMAIN_XML_SECURE if secure else 0
-        with _call("read the definition with passwords" if secure else "read the domain's definition"):
-            text = str(self._domain.XMLDesc(flags))
+        what = "read the definition with passwords" if secure else "read the domain's definition"
+        text = str(self._read(what, lambda domain: domain.XMLDesc(flags)))
         # A domain that stopped meanwhile answers with its stored definition, which has no id (virDomainDefFormat).
         if scope == "live" and not re.match(r"<domain\b[^>]*\bid=", text):
             raise VirtmemError(
@@ -386,75 +475,70 @@ class LibvirtDomain:
         return text
 
     def attach(self, device_xml: str, scope: Scope) -> None:
-        with _call(_CHANGE[scope]):
-            self._domain.attachDeviceFlags(device_xml, _AFFECT[scope])
+        self._change(_CHANGE[scope], lambda domain: domain.attachDeviceFlags(device_xml, _AFFECT[scope]), is_long=True)
 
     def update(self, device_xml: str, scope: Scope) -> None:
-        with _call(_CHANGE[scope]):
-            self._domain.updateDeviceFlags(device_xml, _AFFECT[scope])
+        self._change(_CHANGE[scope], lambda domain: domain.updateDeviceFlags(device_xml, _AFFECT[scope]))
 
     def unplug(self, alias: str) -> None:
         # By alias and not by XML: detachDeviceFlags blocks for up to 5 s, and then says success all the same.
-        with _call(_CHANGE["live"]):
-            self._domain.detachDeviceAlias(alias, _AFFECT["live"])
+        self._change(_CHANGE["live"], lambda domain: domain.detachDeviceAlias(alias, _AFFECT["live"]))
 
     def detach_config(self, device_xml: str) -> None:
-        with _call(_CHANGE["config"]):
-            self._domain.detachDeviceFlags(device_xml, _AFFECT["config"])
+        self._change(_CHANGE["config"], lambda domain: domain.detachDeviceFlags(device_xml, _AFFECT["config"]))
 
     def define(self, domain_xml: str) -> None:
-        with _call(_CHANGE["config"]):
-            self._domain.connect().defineXML(domain_xml)
+        self._change(_CHANGE["config"], lambda domain: domain.connect().defineXML(domain_xml))
 
     def set_current_memory(self, size: int) -> None:
-        with _call(_CHANGE["config"]):
-            self._domain.setMemoryFlags(kib(size), _AFFECT["config"])
+        self._change(_CHANGE["config"], lambda domain: domain.setMemoryFlags(kib(size), _AFFECT["config"]))
 
     def set_balloon(self, size: int) -> None:
-        with _call(_CHANGE["live"]):
-            self._domain.setMemoryFlags(kib(size), _AFFECT["live"])
+        self._change(_CHANGE["live"], lambda domain: domain.setMemoryFlags(kib(size), _AFFECT["live"]))
 
     def set_limits(self, limits: t.Mapping[str, int | None]) -> None:
         values = {name: kib(UNLIMITED if size is None else size) for name, size in limits.items()}
-        with _call(_CHANGE["live"]):
-            self._domain.setMemoryParameters(values, _AFFECT["live"])
+        self._change(_CHANGE["live"], lambda domain: domain.setMemoryParameters(values, _AFFECT["live"]), is_long=True)
 
     def set_nodeset(self, nodeset: str) -> None:
-        with _call(_CHANGE["live"]):
-            self._domain.setNumaParameters({"numa_nodeset": nodeset}, _AFFECT["live"])
+        values = {"numa_nodeset": nodeset}
+        self._change(_CHANGE["live"], lambda domain: domain.setNumaParameters(values, _AFFECT["live"]), is_long=True)
 
     def shutdown(self) -> None:
-        with _call("shut the guest down"):
-            self._domain.shutdown()
+        self._change("shut the guest down", lambda domain: domain.shutdown())
 
     def start(self) -> None:
-        with _call("start the domain"):
-            self._domain.create()
+        self._change("start the domain", lambda domain: domain.create(), is_long=True)
 
     def statistics(self) -> GuestStatistics:
-        with _call("read the guest's statistics"):
-            return _statistics(self._domain.memoryStats())
+        return _statistics(self._read("read the guest's statistics", lambda domain: domain.memoryStats()))
 
     def set_stats_period(self, seconds: int) -> None:
-        with _call(_CHANGE["live"]):
-            self._domain.setMemoryStatsPeriod(seconds, _AFFECT["live"])
+        self._change(_CHANGE["live"], lambda domain: domain.setMemoryStatsPeriod(seconds, _AFFECT["live"]))
 
     @contextmanager
     def watch(self) -> t.Iterator[_LibvirtWatch]:
-        watch = self._hypervisor.events_of(self._domain)
-        try:
+        with self._hypervisor.listening(_LibvirtWatch(self)) as watch:
             yield watch
-        finally:
-            self._hypervisor.forget(watch)
 
 
 class _LibvirtWatch:
     """See _protocol.Watch. libvirt's event thread sets a flag; the waiting thread clears it and reads again."""
 
-    def __init__(self, connection: VirConnect, domain: VirDomain | None) -> None:
-        self._connection = connection
+    def __init__(self, domain: LibvirtDomain | None = None) -> None:
+        self._domain = domain  # None: all
+        self._connection: VirConnect = None
         self._flag = threading.Event()
         self._callbacks: list[int] = []
+        self.has_events = False
+
+    def listen(self, connection: VirConnect) -> None:
+        """Register for events of this connection. Those of an earlier one are gone with it."""
+        self._connection, self._callbacks = connection, []
+        try:
+            domain = self._domain.handle() if self._domain else None
+        except libvirt.libvirtError:
+            return  # who reads it next is told so
         self.has_events = self._register(domain, "VIR_DOMAIN_EVENT_ID_MEMORY_DEVICE_SIZE_CHANGE")
         for name in ("DEVICE_REMOVED", "DEVICE_REMOVAL_FAILED", "LIFECYCLE", "REBOOT", "BALLOON_CHANGE"):
             self._register(domain, f"VIR_DOMAIN_EVENT_ID_{name}")
@@ -488,10 +572,10 @@ class _LibvirtWatch:
 class _LibvirtHostWatch(_LibvirtWatch):
     """See _protocol.HostWatch."""
 
-    def __init__(self, connection: VirConnect) -> None:
+    def __init__(self) -> None:
+        super().__init__()
         self._lock = threading.Lock()
         self._names: set[str] = set()
-        super().__init__(connection, None)  # of no domain in particular: of all
 
     def wake(self, *args: t.Any) -> None:
         if len(args) > 1:  # (connection, domain, ...); the connection's own end has no domain

@@ -60,9 +60,14 @@ class _Meaning:
     hint: str = ""
 
 
+# What libvirt and QEMU say while another job holds the domain.
+_JOB: t.Final = (
+    r"cannot acquire state change lock|another (migration )?job|domain is being migrated|is in the process of unplug"
+)
+
 _MEANINGS: t.Final = (
     _Meaning(
-        r"cannot acquire state change lock|another (migration )?job|domain is being migrated|is in the process of unplug",
+        _JOB,
         "domain_busy",
         "Another job holds the domain.",
         "Run the task again when the other job (a migration, a backup, an unplug) is over.",
@@ -196,6 +201,12 @@ _MEANINGS: t.Final = (
         "Set a higher limit, or take memory from the guest first.",
     ),
     _Meaning(
+        r"No space left on device",
+        "libvirt_error",
+        "The hypervisor's disk is full, and libvirt could not store what it should.",
+        "Make room where libvirt keeps its definitions, and run the task again: it does what is left of steps.",
+    ),
+    _Meaning(
         r"non unique alias detected",
         "domain_busy",
         "Somebody else made a device with this alias at the same time.",
@@ -251,6 +262,24 @@ def translate(call: str, number: int, domain: int, text: str) -> VirtmemError:
         hint="steps says what was done before; the log of libvirt's daemon may say more.",
         details=details,
     )
+
+
+def no_answer(call: str, timeout: float) -> VirtmemError:
+    """libvirt itself never says so: a QEMU that does not answer its monitor holds a call for ever (9.0 to 12.8)."""
+    return VirtmemError(
+        "timeout",
+        f"libvirt did not {call} in {timeout:g} s, and says nothing: QEMU does not answer, or the daemon hangs.",
+        hint="See whether the guest's QEMU process is stopped or stuck on its disk. The call may still be carried out once"
+        " that answers; then run the task again.",
+        details={"call": call, "call_timeout": timeout},
+    )
+
+
+def is_passing(error: VirtmemError) -> bool:
+    """Whether another job holds the domain, which will end: the same call can succeed later."""
+    said = error.details
+    passing = said.get("libvirt_code") == _OPERATION_TIMEOUT or re.search(_JOB, said.get("libvirt_message", ""))
+    return error.code == "domain_busy" and bool(passing)
 
 
 def is_lost(number: int, domain: int) -> bool:

@@ -15,14 +15,16 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils import _result, _r
 from ansible_collections.virtmem.libvirt.plugins.module_utils._device_report import EMPTY, DeviceReport
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._guest import offline_memory
+from ansible_collections.virtmem.libvirt.plugins.module_utils._guest_guards import GuestChange, guard_guest
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     Definition,
     Observed,
     Scope,
 )
+from ansible_collections.virtmem.libvirt.plugins.module_utils._patience import patient
 from ansible_collections.virtmem.libvirt.plugins.module_utils._plan import SIZE_OPTIONS, Desired, Plan, plan_device
 from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Domain, Hypervisor
-from ansible_collections.virtmem.libvirt.plugins.module_utils._reading import read, statistics_to_go_by
+from ansible_collections.virtmem.libvirt.plugins.module_utils._reading import read
 from ansible_collections.virtmem.libvirt.plugins.module_utils._result import device_facts
 from ansible_collections.virtmem.libvirt.plugins.module_utils._sets import parse_set
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import about, parse_size
@@ -62,7 +64,7 @@ class VirtioMemDevice:
         params, report = self._params, self._report
         desired = desired_from(params)
         reserve = parse_size(params["guest_reserve"], "guest_reserve")
-        domain = self._hypervisor.domain(params["domain"])
+        domain = patient(self._hypervisor.domain(params["domain"]), params["wait_timeout"], self._clock)
         state = domain.state()
         report.found(state)
         scopes = _rules.resolve_scopes(params["scope"], state)
@@ -88,23 +90,30 @@ class VirtioMemDevice:
     # ------------------------------------------------------------------------------------------------------- guards
 
     def _guard_guest(self, plan: Plan, domain: Domain, observed: Observed, reserve: int) -> None:
-        """Refuse a shrink that the guest's statistics speak against; warn where there are none to go by."""
-        shrink, live = -plan.live_change, plan.before.get("live")
-        if shrink <= 0 or live is None or not self._params["check_guest_memory"]:
+        """Refuse what the guest's statistics speak against; warn where there are none to go by."""
+        after = plan.before.get("live") or plan.after.get("live")
+        if after is None or observed.live is None:
             return
-        statistics, why_not = statistics_to_go_by(domain, observed, self._check_mode, self._clock)
-        if statistics is None:
-            self._report.warn(why_not)
-        else:
-            _rules.check_guest_memory(shrink, reserve, statistics, live)
+        device = plan.before.get("live") or replace(after, current=0)
+        live = observed.live
+        has = live.boot + sum(other.current or 0 for other in live.virtio_mem)
+        change = GuestChange(plan.live_change, has, reserve, device)
+        warning = guard_guest(
+            change,
+            domain,
+            observed,
+            self._clock,
+            check=self._params["check_guest_memory"],
+            may_ask=not self._check_mode,
+        )
+        if warning:
+            self._report.warn(warning)
 
     def _guard_host(self, plan: Plan, observed: Observed) -> None:
         growth, after = plan.live_change, plan.after.get("live")
         if growth <= 0 or after is None or not self._params["check_host_memory"]:
             return
-        page_size, nodes = _rules.host_backing(
-            t.cast(Definition, observed.live), after, self._hypervisor.versions()
-        )
+        page_size, nodes = _rules.host_backing(t.cast(Definition, observed.live), after, self._hypervisor.versions())
         host = self._hypervisor.host_memory(page_size, parse_set(nodes) if nodes else None)
         _rules.check_host_memory(growth, host, plan.before["live"] or replace(after, current=0))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+import uuid
 from pathlib import Path
 
 import libvirt
@@ -17,14 +18,15 @@ from .place import Place, User
 
 # Nothing here needs virtlogd, and a lab without it is one process less to find again.
 _QEMU_CONF = 'stdio_handler = "file"\n'
-_LIBVIRTD_CONF = 'log_level = 3\nlog_outputs = "3:file:{log}"\n'
+# A host of its own in libvirt's eyes: no guest migrates to the host that it is on.
+_LIBVIRTD_CONF = 'log_level = 3\nlog_outputs = "3:file:{log}"\nhost_uuid = "{host}"\n'
 
 
 def configure(place: Place) -> None:
     """Write the daemon's configuration, before there is a daemon."""
     folder = place.directory / "etc/libvirt"
     (folder / "qemu.conf").write_text(_QEMU_CONF)
-    (folder / "libvirtd.conf").write_text(_LIBVIRTD_CONF.format(log=place.log))
+    (folder / "libvirtd.conf").write_text(_LIBVIRTD_CONF.format(log=place.log, host=uuid.uuid4()))
 
 
 def start(place: Place, generation: Generation, user: User) -> None:

@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
+import functools
+from dataclasses import replace
+
 import pytest
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils._apply import Applier
@@ -191,7 +194,7 @@ PLANS = {
 }
 
 
-@pytest.mark.parametrize("code", ["libvirt_error", "connection_lost", "permission_denied"])
+@pytest.mark.parametrize("code", ["libvirt_error", "timeout", "permission_denied"])
 @pytest.mark.parametrize("name", PLANS)
 def test_each_write_fails_in_turn(name, code):
     desired, devices, scopes = PLANS[name]
@@ -211,6 +214,67 @@ def test_each_write_fails_in_turn(name, code):
         assert stage.done == whole.done[:number]
         assert stage.hypervisor.writes == writes[: number + 1], "nothing is tried after a failure"
         assert all(watch.closed for watch in stage.hypervisor.watches)
+
+
+def breaking(stage, number, lost):
+    """The link breaks at that write: its call does not arrive, or its answer does not, or nothing does from then on."""
+    real = {name: getattr(stage.domain, name) for name in WRITES}
+    made = [0]
+
+    def call(name, *arguments):
+        made[0] += 1
+        if lost == "answer" or made[0] != number + 1:
+            real[name](*arguments)
+        if made[0] == number + 1:
+            raise VirtmemError("connection_lost", "It broke.")
+
+    for name in WRITES:
+        setattr(stage.domain, name, functools.partial(call, name))
+
+
+WRITES = ("attach", "update", "unplug", "detach_config", "define", "set_current_memory")
+
+
+@pytest.mark.parametrize("lost", ["call", "answer"])
+@pytest.mark.parametrize("name", PLANS)
+def test_the_link_breaks_at_each_write_and_comes_back(name, lost):
+    desired, devices, scopes = PLANS[name]
+    whole = Stage(desired, *devices, scopes=scopes).run()
+    for number in range(len(whole.hypervisor.writes)):
+        stage = Stage(desired, *devices, scopes=scopes)
+        breaking(stage, number, lost)
+        stage.run()
+        assert stage.error is None
+        assert stage.done == whole.done
+        assert stage.domain.texts() == whole.domain.texts(), "nothing is missing, nothing is there twice"
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_the_link_breaks_at_each_write_for_good(name):
+    desired, devices, scopes = PLANS[name]
+    whole = Stage(desired, *devices, scopes=scopes).run()
+    for number in range(len(whole.hypervisor.writes)):
+        stage = Stage(desired, *devices, scopes=scopes)
+
+        def fail(_domain, _called, _scope, stage=stage, number=number):
+            if len(stage.hypervisor.writes) > number:
+                raise VirtmemError("connection_lost", "It broke.")
+
+        stage.hypervisor.before_call = fail
+        stage.run()
+        assert stage.code == "connection_lost"
+        assert stage.done == whole.done[:number]
+
+
+def test_a_device_without_an_alias_is_not_added_twice():
+    stage = Stage(ATTACH)
+    nameless = (replace(step, device=replace(step.device, alias=None)) for step in stage.plan.steps)
+    stage.applier._plan = replace(stage.plan, steps=tuple(nameless))
+    breaking(stage, 0, "answer")
+    stage.run()
+    assert stage.code == "connection_lost"
+    assert stage.done == []
+    assert stage.domain.texts()[0].count("<memory model=") == 1
 
 
 @pytest.mark.parametrize("number", [2, 3])

@@ -12,7 +12,7 @@ import types
 
 import pytest
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils import _host_files, _hypervisor
+from ansible_collections.virtmem.libvirt.plugins.module_utils import _host_files, _hypervisor, _link
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     DomainState,
@@ -567,6 +567,112 @@ def test_link_that_broke_while_watching(hypervisor, connection):
     with domain.watch():
         connection.script["domainEventDeregisterAny"] = LibvirtError()
     assert len(connection.named("domainEventDeregisterAny")) == 1
+
+
+# ------------------------------------------------------------------------------------------ links that break, and hang
+
+LOST = LibvirtError("internal error: client socket is closed", 1, 7)
+
+
+def raising(error):
+    def call(*_arguments):
+        raise error
+
+    return call
+
+
+@pytest.fixture
+def other(libvirt, monkeypatch):
+    """What the next connection is."""
+    monkeypatch.setattr(_link, "_REOPEN_PAUSE", 0.001)
+    monkeypatch.setattr(_link, "_REOPEN_TIMEOUT", 0.02)
+    return Scripted(
+        getURI="qemu:///system", domainEventRegisterAny=lambda _domain, number, _callback, _data: 200 + number
+    )
+
+
+def test_a_reading_goes_on_over_another_link(libvirt, hypervisor, connection, other):
+    domain, _vir = domain_of(hypervisor, connection, XMLDesc=LOST, UUIDString=UUID)
+    renewed = Scripted(name="web1", XMLDesc="<domain id='1'/>")
+    other.script["lookupByUUIDString"] = renewed
+    libvirt.connection = other
+    with domain.watch() as watch:
+        assert domain.xml("live") == "<domain id='1'/>"
+        assert watch.has_events
+        assert [call[0] for call in other.named("domainEventRegisterAny")] == [renewed] * 5
+        ((closed, _data),) = other.named("registerCloseCallback")
+        closed(other, 1, None)
+        assert watch.wait(0) is True
+    assert other.named("domainEventDeregisterAny") == [(200 + number,) for number in range(5)]
+    assert connection.named("domainEventDeregisterAny") == []
+    assert other.named("lookupByUUIDString") == [(UUID,)]
+    assert len(other.named("setKeepAlive")) == 1
+    assert [opened[2] for opened in libvirt.opened] == [0, 0]
+
+
+def test_a_change_is_not_repeated_by_itself_but_what_follows_has_a_link(libvirt, hypervisor, connection, other):
+    domain, vir = domain_of(hypervisor, connection, updateDeviceFlags=LOST, UUIDString=UUID)
+    renewed = Scripted(name="web1")
+    other.script["lookupByUUIDString"] = renewed
+    libvirt.connection = other
+    with pytest.raises(VirtmemError) as caught:
+        domain.update("<memory/>", "live")
+    assert caught.value.code == "connection_lost"
+    assert (len(vir.named("updateDeviceFlags")), len(libvirt.opened)) == (1, 1)
+    domain.update("<memory/>", "live")
+    assert (len(renewed.named("updateDeviceFlags")), len(libvirt.opened)) == (1, 2)
+
+
+def test_a_daemon_that_stays_away(libvirt, hypervisor, connection, other):
+    domain, _vir = domain_of(hypervisor, connection, XMLDesc=LOST, state=LOST)
+    libvirt.error = LibvirtError("Connection refused", 38, 7)
+    with pytest.raises(VirtmemError) as caught:
+        domain.xml("live")
+    assert caught.value.code == "connection_lost"
+    assert len(libvirt.opened) > 2
+    tried = len(libvirt.opened)
+    with pytest.raises(VirtmemError):
+        domain.state()
+    assert len(libvirt.opened) == tried, "nobody waits for it twice"
+    libvirt.error = None
+
+
+def test_a_domain_that_is_gone_with_the_link(libvirt, hypervisor, connection, other):
+    domain, _vir = domain_of(hypervisor, connection, XMLDesc=LOST, UUIDString=UUID)
+    other.script["lookupByUUIDString"] = LibvirtError("no domain", 42)
+    libvirt.connection = other
+    with domain.watch() as watch, pytest.raises(VirtmemError) as caught:
+        domain.xml("live")
+    assert caught.value.code == "domain_not_found"
+    assert watch.wait(0) is False
+
+
+def test_a_call_that_hangs_is_given_up_and_the_next_one_sooner(hypervisor, connection, monkeypatch):
+    let_go = threading.Event()
+    monkeypatch.setattr(_hypervisor, "_SHORT_TIMEOUT", 0.01)
+    domain, vir = domain_of(hypervisor, connection, updateDeviceFlags=lambda *_: let_go.wait(), create=lambda: 0)
+    domain._timeout = 0.02
+    for limit in ("0.02", "0.01"):
+        with pytest.raises(VirtmemError) as caught:
+            domain.update("<memory/>", "live")
+        assert caught.value.code == "timeout"
+        assert f"in {limit} s" in caught.value.message
+    vir.script["create"] = let_go.wait
+    with pytest.raises(VirtmemError):
+        domain.start()
+    let_go.set()
+
+
+def test_survey_goes_without_statistics_where_one_guest_hangs(hypervisor, connection):
+    """A QEMU that does not answer its monitor holds up the statistics of all."""
+    domains = [Scripted(name=name, UUIDString=name, ID=7, state=[1, 0]) for name in ("a", "b")]
+    connection.script["listAllDomains"] = lambda _flags: domains
+    connection.script["getAllDomainStats"] = raising(TimeoutError())
+    seen = hypervisor.survey()
+    assert [(found.state.name, found.state.state, found.statistics) for found in seen] == [
+        ("a", "running", None),
+        ("b", "running", None),
+    ]
 
 
 # ------------------------------------------------------------------------------------------------------ many domains

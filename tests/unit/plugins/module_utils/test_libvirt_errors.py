@@ -86,6 +86,7 @@ TEXTS = [
     (94, "authentication unavailable: no polkit agent available", "permission_denied"),
     (29, "operation forbidden: changing device 'acpi index' is not allowed", "libvirt_error"),
     (9, "operation failed: something nobody has seen", "libvirt_error"),
+    (38, "cannot write data to file '/etc/libvirt/qemu/web1.xml.new': No space left on device", "libvirt_error"),
     (67, f"{UNSUPPORTED}non unique alias detected: ua-vm0", "domain_busy"),
     (8, "invalid argument: cellNum in virHostMemGetStats must be less than or equal to 0", "unsupported"),
 ]

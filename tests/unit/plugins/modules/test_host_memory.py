@@ -11,10 +11,12 @@ import functools
 import pytest
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
+from ansible_collections.virtmem.libvirt.plugins.module_utils._libvirt_errors import translate
 from ansible_collections.virtmem.libvirt.tests.unit.plugins import running
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake_hypervisor import (
     GIB,
     MIB,
+    NEVER,
     UUID,
     Guest,
     device,
@@ -473,6 +475,53 @@ def test_somebody_else(host, add, hypervisor):
     hypervisor.clock.runners.append(lambda: hypervisor.clock.now > 1002 and hypervisor.all["a"].edit("live", meddle))
     left = host(domains=wishes(a=4))
     assert left["error_code"] == "domain_busy"
+
+
+LOCK = "cannot acquire state change lock (held by monitor=remoteDispatchDomainMigratePerform3Params)"
+
+
+def held_until(hypervisor, name, end):
+    """Another job holds that guest until then."""
+
+    def hook(domain, called, _scope):
+        if (domain.name, called) == (name, "update") and hypervisor.clock.now < end:
+            raise translate("change the running guest", 68, 10, LOCK)
+
+    hypervisor.before_call = hook
+
+
+def test_a_guest_that_is_busy_is_asked_again_while_the_others_go_on(host, add, hypervisor):
+    for name in ("a", "b"):
+        add(name, 4)
+    start = hypervisor.clock.now
+    held_until(hypervisor, "a", start + 12)
+    left = host(domains=wishes(a=6, b=6))
+    assert not left.failed
+    assert left["converged"]
+    assert currents(left) == {"a": 6, "b": 6}
+    assert 12 <= hypervisor.clock.now - start < 20
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_a_guest_that_stays_busy(host, add, hypervisor, wait):
+    for name in ("a", "b"):
+        add(name, 4)
+    start = hypervisor.clock.now
+    held_until(hypervisor, "a", NEVER)
+    left = host(domains=wishes(a=6, b=6), wait=wait, wait_timeout=30)
+    assert left["error_code"] == "domain_busy"
+    assert (hypervisor.clock.now - start >= 30) is wait
+    a, b = left["domains"]
+    assert (a["error_code"], a["converged"], [step["done"] for step in a["steps"]]) == (
+        "domain_busy",
+        False,
+        [False] * 2,
+    )
+    assert a["details"]["libvirt_message"] == LOCK
+    assert (b.get("error_code"), [step["done"] for step in b["steps"]]) == (None, [True] * 2)
+    held_until(hypervisor, "a", 0)
+    left = host(domains=wishes(a=6, b=6))
+    assert (left.failed, currents(left)) == (False, {"a": 6, "b": 6})
 
 
 def test_lost_connection(host, add, hypervisor):

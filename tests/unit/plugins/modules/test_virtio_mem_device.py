@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -252,7 +253,7 @@ def fail_at(name, scope, code="libvirt_error", number=1):
 
 
 @pytest.mark.parametrize("scope", ["live", "config"])
-@pytest.mark.parametrize("code", ["libvirt_error", "connection_lost", "domain_busy"])
+@pytest.mark.parametrize("code", ["libvirt_error", "timeout", "domain_busy"])
 def test_failure_reports_what_was_done(play, hypervisor, scope, code):
     running_domain(hypervisor)
     hypervisor.before_call = fail_at("update", scope, code)
@@ -657,11 +658,61 @@ def test_check_mode_does_not_write_a_period_and_warns(play, hypervisor):
 @pytest.mark.parametrize("guard", ["check_guest_memory", "check_host_memory"])
 def test_guards_can_be_switched_off(play, hypervisor, guard):
     hypervisor.host = 0
-    running_domain(hypervisor, guest=Guest(usable=0))
+    domain = running_domain(hypervisor, guest=Guest(usable=0))
     requested = "1GiB" if guard == "check_guest_memory" else "4GiB"
     assert play(requested=requested).failed
-    hypervisor.calls.clear()
+    domain.period_history.clear()
     assert not play(requested=requested, **{guard: False}).failed
+    assert domain.period_history == [], "the guest is not asked for anything"
+
+
+EVERY_SECOND = "<memballoon model='virtio'><stats period='1'/></memballoon>"
+
+
+@pytest.mark.parametrize(
+    ("guest", "balloon", "said"),
+    [
+        ({"usable": 0}, EVERY_SECOND, "has 0 usable.*asked all the same"),
+        ({"usable": 0}, "<memballoon model='virtio'/>", "not checked.*nothing lately"),
+        ({"usable": 64 * GIB}, EVERY_SECOND, None),
+        ({"usable": None}, EVERY_SECOND, "not checked.*nothing lately"),
+        ({}, "<memballoon model='none'/>", None),
+    ],
+    ids=["needs it", "old", "can spare it", "says nothing", "no balloon"],
+)
+def test_without_the_guard_there_is_a_warning(play, hypervisor, guest, balloon, said):
+    domain = running_domain(hypervisor, guest=Guest(**guest), balloon=balloon)
+    hypervisor.clock.advance(5)
+    left = play(requested="1GiB", check_guest_memory=False)
+    assert not left.failed
+    assert domain.current() == GIB
+    assert len(left.warned) == (said is not None)
+    assert said is None or re.search(said, left.warned[0])
+
+
+@pytest.mark.parametrize(
+    ("usable", "check", "code"),
+    [(129, True, "guest_needs_memory"), (256, True, None), (129, False, None)],
+)
+def test_a_guest_without_memory_for_page_structures(play, hypervisor, usable, check, code):
+    """12 GiB take 192 MiB of a guest that has 129 MiB: measured, it stopped at 7808 MiB."""
+    guest = Guest(usable=usable * MIB)
+    domain = running_domain(hypervisor, device(requested=0), boot=(256 * MIB,), guest=guest, balloon=EVERY_SECOND)
+    hypervisor.clock.advance(5)
+    left = play(requested="12GiB", check_guest_memory=check)
+    assert left.get("error_code") == code
+    if code:
+        assert left["details"]["page_structures"] == 192 * MIB
+        assert 7 * GIB < left["details"]["nearest"] <= 7808 * MIB
+        assert domain.requested() == 0
+        assert not play(requested=str(left["details"]["nearest"]) + " bytes").failed
+    else:
+        assert any("192 MiB" in warning for warning in left.warned) is not check
+
+
+def test_little_growth_asks_the_guest_for_nothing(play, hypervisor):
+    running_domain(hypervisor, guest=Guest(usable=0))
+    assert not play(requested="8GiB").failed
     assert ("statistics", None) not in hypervisor.calls
 
 

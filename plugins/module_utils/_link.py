@@ -1,0 +1,64 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: may change in any release.
+
+"""A link that can't be relied on: no call takes for ever, and what broke is opened anew. Knows nothing of libvirt."""
+
+from __future__ import annotations
+
+import threading
+import time
+import typing as t
+from dataclasses import dataclass
+
+Result = t.TypeVar("Result")
+
+# libvirt waits 30 s for a job of its own before it says that the domain is busy (QEMU_JOB_WAIT_TIME): its word comes
+# first. A QEMU that does not answer its monitor blocks a call for ever, with a link that is alive.
+CALL_TIMEOUT: t.Final = 35.0
+# A daemon that is restarted is back within seconds.
+_REOPEN_TIMEOUT: t.Final = 20.0
+_REOPEN_PAUSE: t.Final = 0.5
+
+
+def bounded(work: t.Callable[[], Result], timeout: float) -> Result:
+    """The result of `work`, run in a thread that is left behind if it takes longer than `timeout` seconds."""
+    results: list[Result] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as exc:  # noqa: BLE001 - raised again in the caller's thread
+            errors.append(exc)
+
+    thread = threading.Thread(target=run, name="libvirt-call", daemon=True)
+    thread.start()
+    thread.join(timeout)
+    if thread.is_alive():
+        raise TimeoutError
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+@dataclass
+class Reopening:
+    """Opens the link anew, until that fails for as long as a restart takes: then it is given up for good."""
+
+    open_once: t.Callable[[], t.Any]
+    failures: tuple[type[BaseException], ...]
+    given_up: bool = False
+
+    def opened(self) -> t.Any:  # noqa: ANN401 - libvirt's bindings have no types
+        """A new connection, or None."""
+        deadline = time.monotonic() + _REOPEN_TIMEOUT
+        while not self.given_up:
+            try:
+                return bounded(self.open_once, max(deadline - time.monotonic(), _REOPEN_PAUSE))
+            except (*self.failures, TimeoutError):
+                self.given_up = time.monotonic() + _REOPEN_PAUSE >= deadline
+                time.sleep(0 if self.given_up else _REOPEN_PAUSE)
+        return None
