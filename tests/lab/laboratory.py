@@ -16,11 +16,11 @@ from types import TracebackType
 
 import libvirt
 
-from . import cgroups, daemon, processes, system
+from . import cgroups, daemon, polkit, processes, system
 from .accelerator import accelerator_for
 from .console import last_record
 from .domain import Device, Shape, domain_xml
-from .errors import LabError
+from .errors import LabError, UnavailableError
 from .generations import Generation, generation_named
 from .guest import BOOT_TIMEOUT, Guest
 from .image import put_image
@@ -56,13 +56,14 @@ class Lab:
         *,
         system_mode: bool = False,
         huge_pages: int = 0,
+        with_polkit: bool = False,
     ) -> Lab:
         """Return the lab of that name, making what is missing of it; it keeps what it was made with."""
         lab = cls(Place.named(name))
         with locked(lab.place.lock, lab.place.claim_base):
             if not lab.place.facts.exists():
                 generation = generation_named(hypervisor or os.environ.get(_HYPERVISOR, "distribution"))
-                lab._make(generation, accelerator, system_mode, huge_pages)
+                lab._make(generation, accelerator, system_mode, huge_pages, with_polkit)
                 return lab
             generation = generation_named(lab.facts["hypervisor"])
             if hypervisor not in (None, generation.name):
@@ -185,6 +186,16 @@ class Lab:
             guest.power_on(timeout)
         return guest
 
+    def as_user(self, name: str) -> list[str]:
+        """Return the start of a command that one of the lab's users gives, and to whom qemu:///system is the lab's daemon."""
+        if not polkit.folder(self.place).exists():
+            raise LabError(f"lab {self.name} has no users: it is up without polkit")
+        number, _groups = polkit.USERS[name]
+        (daemon_pid,) = processes.daemons_of(self.directory)
+        become = ["setpriv", f"--reuid={number}", f"--regid={number}", "--clear-groups", "--"]
+        # libvirt's client wants a home, and root's is none of theirs.
+        return ["nsenter", f"--mount=/proc/{daemon_pid}/ns/mnt", "--", *become, "env", "HOME=/nonexistent"]
+
     def guest_limits(self, guest: Guest) -> dict[str, int | None]:
         """Return what the kernel holds a guest to, read from its control group."""
         if not self.place.system.exists():
@@ -203,10 +214,14 @@ class Lab:
             "memory": record.as_json() if record else None,
         }
 
-    def _make(self, generation: Generation, accelerator: str, system_mode: bool, huge_pages: int) -> None:
+    def _make(
+        self, generation: Generation, accelerator: str, system_mode: bool, huge_pages: int, with_polkit: bool
+    ) -> None:
         """Make the folder and start the daemon; what an earlier attempt left half made goes first."""
         if system_mode:
             system.require(accelerator)
+        if with_polkit and generation.suite:
+            raise UnavailableError("polkit is with this machine's own libvirt only")
         _sweep(self.place)
         generation.prepare()
         user = unprivileged_user()
@@ -214,7 +229,7 @@ class Lab:
             self.place.make(None if system_mode else user)
             put_image(self.place.image.folder)
             if system_mode:
-                system.make(self.place, user, huge_pages)
+                system.make(self.place, user, huge_pages, with_polkit)
             else:
                 daemon.configure(self.place)
             daemon.start(self.place, generation, user)
