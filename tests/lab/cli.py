@@ -54,6 +54,7 @@ def _up(options: argparse.Namespace) -> None:
         system_mode=options.system or options.huge_pages > 0 or options.polkit,
         huge_pages=options.huge_pages,
         with_polkit=options.polkit,
+        with_network=options.network,
     )
     _print(options, lab.describe(), lab.uri)
 
@@ -172,6 +173,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--system", action="store_true", help="with a system daemon and control groups (as root)")
     up.add_argument("--huge-pages", type=int, default=0, metavar="N", help="the same, with N pages of 2 MiB reserved")
     up.add_argument("--polkit", action="store_true", help="the same, with a polkit that says what each user may do")
+    up.add_argument("--network", action="store_true", help="reached by TCP with a password, and by TLS, too")
     up.set_defaults(run=_up)
     become = commands.add_parser("as", parents=[name], help="run a command as one of the users that polkit knows")
     become.add_argument("user", choices=USERS)

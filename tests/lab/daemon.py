@@ -11,6 +11,7 @@ from pathlib import Path
 
 import libvirt
 
+from . import network
 from .errors import LabError
 from .generations import Generation
 from .place import Place, User
@@ -20,11 +21,11 @@ _QEMU_CONF = 'stdio_handler = "file"\n'
 _LIBVIRTD_CONF = 'log_level = 3\nlog_outputs = "3:file:{log}"\n'
 
 
-def configure(place: Place) -> None:
+def configure(place: Place, more: str = "") -> None:
     """Write the daemon's configuration, before there is a daemon."""
     folder = place.directory / "etc/libvirt"
     (folder / "qemu.conf").write_text(_QEMU_CONF)
-    (folder / "libvirtd.conf").write_text(_LIBVIRTD_CONF.format(log=place.log))
+    (folder / "libvirtd.conf").write_text(_LIBVIRTD_CONF.format(log=place.log) + more)
 
 
 def start(place: Place, generation: Generation, user: User) -> None:
@@ -33,7 +34,7 @@ def start(place: Place, generation: Generation, user: User) -> None:
     with output.open("ab") as log:
         done = subprocess.run(
             generation.command(place, user),
-            env=place.environment(),
+            env=place.environment() | network.environment(place),
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=log,
