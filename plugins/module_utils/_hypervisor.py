@@ -131,15 +131,15 @@ def connect(
 
 
 def _open(uri: str, read_only: bool, user: str | None, password: str | None) -> VirConnect:
+    # Both are offered even where we have neither: what we don't offer, libvirt does not look up in its auth.conf either.
     answers = {libvirt.VIR_CRED_AUTHNAME: user, libvirt.VIR_CRED_PASSPHRASE: password}
 
     def answer(credentials: list[list[t.Any]], _data: object) -> int:
         for credential in credentials:
             credential[4] = answers.get(credential[0]) or ""
-        return 0
+        return 0 if all(credential[4] for credential in credentials) else -1
 
-    kinds = [kind for kind, value in answers.items() if value is not None]
-    return libvirt.openAuth(uri, [kinds, answer, None], libvirt.VIR_CONNECT_RO if read_only else 0)
+    return libvirt.openAuth(uri, [list(answers), answer, None], libvirt.VIR_CONNECT_RO if read_only else 0)
 
 
 class LibvirtHypervisor:
@@ -223,6 +223,9 @@ class LibvirtHypervisor:
             except ValueError:  # a NUL, or half a surrogate pair: no name has one
                 break
             except VirtmemError as exc:
+                if exc.code == "permission_denied":  # where several are meant: which
+                    exc.message = f"libvirt does not let this user look up the domain {name_or_uuid!r}."
+                    exc.details["domain"] = name_or_uuid
                 if exc.code != "domain_not_found":
                     raise
         raise self._no_such_domain(name_or_uuid)

@@ -32,7 +32,8 @@ _DOMAIN_RPC: t.Final = 7
 
 # What a call asks of libvirt's access control (remote_protocol.x, the same from 9.0 to 11.3).
 _PERMISSIONS: t.Final[t.Mapping[str, str]] = {
-    "open": "org.libvirt.unix.manage, or org.libvirt.unix.monitor to read only",
+    "open": "org.libvirt.unix.manage (to read only: org.libvirt.unix.monitor) and connect.getattr",
+    "read its version": "connect.getattr",
     "look up the domain": "domain.getattr",
     "list the domains": "connect.search-domains and domain.getattr",
     "read the domain's definition": "domain.read",
@@ -46,6 +47,8 @@ _PERMISSIONS: t.Final[t.Mapping[str, str]] = {
     "start the domain": "domain.start",
 }
 
+# How SASL says no: the daemon tells the client no more than the last of these (libvirt 9.0).
+_NO_SUCH_USER: t.Final = r"SASL|collect auth credentials|: authentication failed$"
 
 _READ_AGAIN: t.Final = "Somebody else changed the domain at the same time; run the task again."
 
@@ -224,9 +227,15 @@ _MEANINGS: t.Final = (
 def translate(call: str, number: int, domain: int, text: str) -> VirtmemError:
     """The user's error for a libvirt error in `call` (a key of the permissions table, or words to follow "could not")."""
     details = {"libvirt_code": number, "libvirt_domain": domain, "libvirt_message": text, "call": call}
-    if number in (_ACCESS_DENIED, _AUTH_FAILED, _AUTH_UNAVAILABLE) or (
-        number == _OPERATION_DENIED and "read only" in text
-    ):
+    if number == _AUTH_FAILED and re.search(_NO_SUCH_USER, text):
+        return VirtmemError(
+            "permission_denied",
+            "libvirt does not let this user name and password in.",
+            hint="Look at the options auth_user (which may need its realm: user@realm) and auth_password, and that the"
+            " target has the SASL mechanism that the daemon wants.",
+            details=details,
+        )
+    if _is_denied(number, text):
         return _denied(call, details)
     if call == "open" and "Permission denied" in text and "ssh" not in text:
         return _denied(call, details)
@@ -285,6 +294,13 @@ def is_passing(error: VirtmemError) -> bool:
 def is_lost(number: int, domain: int) -> bool:
     """Whether the link itself broke: the RPC layer's errors, or those of ssh transports."""
     return (domain == _DOMAIN_RPC and number in (_INTERNAL, _SYSTEM)) or number in (_LIBSSH, _LIBSSH2)
+
+
+def _is_denied(number: int, text: str) -> bool:
+    """Whether it is the access control that says no. A certificate that is not trusted has polkit's number, too."""
+    if number == _OPERATION_DENIED:
+        return "read only" in text
+    return number in (_ACCESS_DENIED, _AUTH_FAILED, _AUTH_UNAVAILABLE) and "certificate" not in text
 
 
 def _denied(call: str, details: t.Mapping[str, t.Any]) -> VirtmemError:

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 import typing as t
@@ -63,6 +64,13 @@ def _default(option: t.Mapping[str, t.Any]) -> t.Any:  # noqa: ANN401 - options 
         return option.get("default")
 
 
+def _hide_password(module: AnsibleModule, uri: str) -> None:
+    """libvirt has no use for a password in a URI, but whoever wrote one there does not want to read it in the result."""
+    match = re.search(r"://[^/?#:]*:([^/?#]+)@", uri)
+    if match:
+        module.no_log_values.add(match.group(1))
+
+
 def require_libraries(module: AnsibleModule, result: Facts) -> None:
     """Fail with error_code=missing_library, naming the interpreter and the package, unless all is there."""
     for library, problem in (("libvirt", _hypervisor.LIBVIRT_IMPORT_ERROR), ("lxml", _xml.LXML_IMPORT_ERROR)):
@@ -89,6 +97,7 @@ def run_task(
     """Run one task and leave the module. `empty` are the result's keys as they are before anything is known."""
     start = time.monotonic()
     params = _without_empty(module)
+    _hide_password(module, params["uri"])
     result: Facts = dict(empty)
     if "domain" in params:
         result["domain"] = {"name": params["domain"], "uuid": None, "state": None}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from .errors import LabError, UnavailableError
 from .generations import GENERATIONS, generation_named
 from .guest import BOOT_TIMEOUT
 from .laboratory import Lab
+from .polkit import USERS
 from .profiles import PROFILES
 from .sizes import parse, show
 
@@ -49,8 +51,10 @@ def _up(options: argparse.Namespace) -> None:
         options.name,
         options.hypervisor,
         options.accel,
-        system_mode=options.system or options.huge_pages > 0,
+        system_mode=options.system or options.huge_pages > 0 or options.polkit,
         huge_pages=options.huge_pages,
+        with_polkit=options.polkit,
+        with_network=options.network,
     )
     _print(options, lab.describe(), lab.uri)
 
@@ -80,6 +84,11 @@ def _hypervisors(options: argparse.Namespace) -> None:
 
 def _prepare(options: argparse.Namespace) -> None:
     generation_named(options.hypervisor).prepare()
+
+
+def _as(options: argparse.Namespace) -> None:
+    command = [*Lab.attach(options.name).as_user(options.user), *options.command]
+    os.execvp(command[0], command)
 
 
 # Guests
@@ -172,7 +181,13 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--accel", default="tcg", choices=CHOICES, help="auto: KVM where it really works (%(default)s)")
     up.add_argument("--system", action="store_true", help="with a system daemon and control groups (as root)")
     up.add_argument("--huge-pages", type=int, default=0, metavar="N", help="the same, with N pages of 2 MiB reserved")
+    up.add_argument("--polkit", action="store_true", help="the same, with a polkit that says what each user may do")
+    up.add_argument("--network", action="store_true", help="reached by TCP with a password, and by TLS, too")
     up.set_defaults(run=_up)
+    become = commands.add_parser("as", parents=[name], help="run a command as one of the users that polkit knows")
+    become.add_argument("user", choices=USERS)
+    become.add_argument("command", nargs=argparse.REMAINDER, metavar="...", help="the command (virsh list)")
+    become.set_defaults(run=_as)
     commands.add_parser("status", parents=[name, as_json], help="say what there is").set_defaults(run=_status)
     down = commands.add_parser("down", parents=[name], help="leave nothing of a lab")
     down.add_argument("--all", action="store_true", help="of all labs")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import libvirt
 
+from . import network
 from .errors import LabError
 from .generations import Generation
 from .place import Place, User
@@ -22,11 +23,12 @@ _QEMU_CONF = 'stdio_handler = "file"\n'
 _LIBVIRTD_CONF = 'log_level = 3\nlog_outputs = "3:file:{log}"\nhost_uuid = "{host}"\n'
 
 
-def configure(place: Place) -> None:
+def configure(place: Place, more: str = "") -> None:
     """Write the daemon's configuration, before there is a daemon."""
     folder = place.directory / "etc/libvirt"
     (folder / "qemu.conf").write_text(_QEMU_CONF)
-    (folder / "libvirtd.conf").write_text(_LIBVIRTD_CONF.format(log=place.log, host=uuid.uuid4()))
+    settings = _LIBVIRTD_CONF.format(log=place.log, host=uuid.uuid4())
+    (folder / "libvirtd.conf").write_text(settings + more)
 
 
 def start(place: Place, generation: Generation, user: User) -> None:
@@ -35,7 +37,7 @@ def start(place: Place, generation: Generation, user: User) -> None:
     with output.open("ab") as log:
         done = subprocess.run(
             generation.command(place, user),
-            env=place.environment(),
+            env=place.environment() | network.environment(place),
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=log,

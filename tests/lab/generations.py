@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from . import roots, system
+from . import network, roots, system
 from .errors import LabError
 from .place import Place, User
 
@@ -27,7 +27,7 @@ class Generation:
 
     def command(self, place: Place, user: User) -> list[str]:
         """Return what starts the daemon, in the background."""
-        daemon = ["libvirtd", "-d", "-p", str(place.pid_file)]
+        daemon = ["libvirtd", "-d", "-p", str(place.pid_file), *network.listening(place)]
         if place.system.exists():
             daemon = system.inside(place, daemon)
         elif user.other:

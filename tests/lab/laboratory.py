@@ -16,11 +16,11 @@ from types import TracebackType
 
 import libvirt
 
-from . import cgroups, daemon, processes, system
+from . import cgroups, daemon, network, polkit, processes, system
 from .accelerator import accelerator_for
 from .console import last_record
 from .domain import Device, Shape, domain_xml
-from .errors import LabError
+from .errors import LabError, UnavailableError
 from .generations import Generation, generation_named
 from .guest import BOOT_TIMEOUT, Guest
 from .image import put_image
@@ -35,6 +35,27 @@ libvirt.registerErrorHandler(lambda _context, _error: None, None)
 
 # Which generation a new lab is made of where nobody says: ./run integration hands it on.
 _HYPERVISOR = "VIRTMEM_LAB_HYPERVISOR"
+
+
+@dataclasses.dataclass(frozen=True)
+class Extras:
+    """What only some labs have."""
+
+    system_mode: bool
+    huge_pages: int
+    polkit: bool
+    network: bool
+
+    def require(self, generation: Generation, accelerator: str) -> None:
+        """Say what is in the way before anything is made."""
+        if self.system_mode:
+            system.require(accelerator)
+        if self.network:
+            network.require()
+        if self.network and self.system_mode:
+            raise LabError("a system daemon has no network: it is in a namespace of its own")
+        if generation.suite and (self.polkit or self.network):
+            raise UnavailableError("polkit and the network are with this machine's own libvirt only")
 
 
 class Lab:
@@ -56,13 +77,16 @@ class Lab:
         *,
         system_mode: bool = False,
         huge_pages: int = 0,
+        with_polkit: bool = False,
+        with_network: bool = False,
     ) -> Lab:
         """Return the lab of that name, making what is missing of it; it keeps what it was made with."""
         lab = cls(Place.named(name))
         with locked(lab.place.lock, lab.place.claim_base):
             if not lab.place.facts.exists():
                 generation = generation_named(hypervisor or os.environ.get(_HYPERVISOR, "distribution"))
-                lab._make(generation, accelerator, system_mode, huge_pages)
+                extras = Extras(system_mode, huge_pages, with_polkit, with_network)
+                lab._make(generation, accelerator, extras)
                 return lab
             generation = generation_named(lab.facts["hypervisor"])
             if hypervisor not in (None, generation.name):
@@ -185,6 +209,16 @@ class Lab:
             guest.power_on(timeout)
         return guest
 
+    def as_user(self, name: str) -> list[str]:
+        """Return the start of a command that one of the lab's users gives, and to whom qemu:///system is the lab's daemon."""
+        if not polkit.folder(self.place).exists():
+            raise LabError(f"lab {self.name} has no users: it is up without polkit")
+        number, _groups = polkit.USERS[name]
+        (daemon_pid,) = processes.daemons_of(self.directory)
+        become = ["setpriv", f"--reuid={number}", f"--regid={number}", "--clear-groups", "--"]
+        # libvirt's client wants a home, and root's is none of theirs.
+        return ["nsenter", f"--mount=/proc/{daemon_pid}/ns/mnt", "--", *become, "env", "HOME=/nonexistent"]
+
     def guest_limits(self, guest: Guest) -> dict[str, int | None]:
         """Return what the kernel holds a guest to, read from its control group."""
         if not self.place.system.exists():
@@ -203,23 +237,27 @@ class Lab:
             "memory": record.as_json() if record else None,
         }
 
-    def _make(self, generation: Generation, accelerator: str, system_mode: bool, huge_pages: int) -> None:
+    def _make(self, generation: Generation, accelerator: str, extras: Extras) -> None:
         """Make the folder and start the daemon; what an earlier attempt left half made goes first."""
-        if system_mode:
-            system.require(accelerator)
+        extras.require(generation, accelerator)
         _sweep(self.place)
         generation.prepare()
         user = unprivileged_user()
+        facts = {"hypervisor": generation.name}
         try:
-            self.place.make(None if system_mode else user)
+            self.place.make(None if extras.system_mode else user)
             put_image(self.place.image.folder)
-            if system_mode:
-                system.make(self.place, user, huge_pages)
+            if extras.system_mode:
+                system.make(self.place, user, extras.huge_pages, extras.polkit)
+            elif extras.network:
+                settings, reached = network.make(self.place, user)
+                daemon.configure(self.place, settings)
+                facts |= reached
             else:
                 daemon.configure(self.place)
             daemon.start(self.place, generation, user)
-            chosen = accelerator_for(self, accelerator)
-            self.place.facts.write_text(json.dumps({"hypervisor": generation.name, "accelerator": chosen}) + "\n")
+            facts["accelerator"] = accelerator_for(self, accelerator)
+            self.place.facts.write_text(json.dumps(facts) + "\n")
         except BaseException:
             _sweep(self.place)
             raise

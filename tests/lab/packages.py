@@ -33,7 +33,7 @@ class Debian:
     def names(self) -> list[str]:
         """Return the versioned packages that hold the kernel and its modules, and busybox's."""
         found: list[str] = []
-        todo = [next(filter(self._known, self.kernels), self.kernels[0])]
+        todo = [next(filter(self.known, self.kernels), self.kernels[0])]
         while todo:
             for name in self._parts.findall(run("apt-cache", "depends", "--important", todo.pop())):
                 if name not in found:
@@ -46,6 +46,11 @@ class Debian:
     def versions(self, names: list[str]) -> str:
         return run("apt-cache", "show", "--no-all-versions", *names)
 
+    def missing(self, names: list[str]) -> list[str]:
+        """Return those packages with all that they need and this machine has not got."""
+        planned = run("apt-get", "-q", "-s", "--no-install-recommends", "install", *names)
+        return re.findall(r"^Inst (\S+)", planned, re.MULTILINE)
+
     def unpack(self, names: list[str], folder: Path) -> Path:
         # APT's own sandbox user could not write to a private folder; it would only warn about it at length.
         run("apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", *names, cwd=folder)
@@ -54,7 +59,7 @@ class Debian:
         return folder / "root"
 
     @staticmethod
-    def _known(name: str) -> bool:
+    def known(name: str) -> bool:
         return bool(run("apt-cache", "search", "--names-only", f"^{name}$"))
 
 

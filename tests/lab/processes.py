@@ -17,7 +17,7 @@ from pathlib import Path
 
 from .errors import LabError
 
-_PROGRAMS = ("libvirtd", "virtlogd", "qemu-", "kvm")
+_PROGRAMS = ("libvirtd", "virtlogd", "qemu-", "kvm", "dbus-daemon", "polkitd")
 
 
 def of_lab(directory: Path) -> list[int]:

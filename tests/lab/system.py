@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from . import cgroups, huge_pages
+from . import cgroups, huge_pages, polkit
 from .errors import LabError, UnavailableError
 from .place import Place, User, make_folder
 
@@ -38,7 +38,7 @@ hugetlbfs_mount = [{huge_pages}]
 # libvirt looks for the users that its distribution runs QEMU as, also where it is told another one, and does not come up
 # without. Its packages for a machine's own system daemon would make them.
 _QEMU_USERS = ("libvirt-qemu", "qemu", "kvm")
-# Only root can open the socket; without polkit there is nobody to ask about others.
+# Only root can open the socket; without polkit there is nobody to ask about others (with it, see polkit.py).
 _LIBVIRTD_CONF = """auth_unix_ro = "none"
 auth_unix_rw = "none"
 unix_sock_ro_perms = "0700"
@@ -66,6 +66,7 @@ shift
 for folder in /run /var; do
     mount -t tmpfs -o mode=755 lab "$folder"
 done
+ln -s /run /var/run # the name by which clients know it
 mkdir -p "$PWD"
 mount --no-canonicalize --bind . "$PWD"
 while [ "$1" != -- ]; do
@@ -94,7 +95,7 @@ def require(accelerator: str) -> None:
         raise LabError("guests of a system daemon are emulated here: /dev/kvm is hidden from it")
 
 
-def make(place: Place, user: User, pages: int) -> None:
+def make(place: Place, user: User, pages: int, with_polkit: bool) -> None:
     """Make the folders, write the configuration, and take from the machine what the lab gives back in the end."""
     make_folder(place.system, None)
     for name in _FOLDERS:
@@ -103,21 +104,27 @@ def make(place: Place, user: User, pages: int) -> None:
     if pages:
         make_folder(_huge_pages(place), None)
         huge_pages.reserve(pages, _record(place))
+    if with_polkit:
+        polkit.make(place)
     cgroups.make(place.directory)
     _write_users(place, user)
     mounted = f'"{_huge_pages(place)}"' if pages else ""
     (place.system / "etc/qemu.conf").write_text(_QEMU_CONF.format(user=user, huge_pages=mounted))
-    (place.system / "etc/libvirtd.conf").write_text(_LIBVIRTD_CONF.format(log=place.log))
+    settings = polkit.LIBVIRTD_CONF if with_polkit else _LIBVIRTD_CONF
+    (place.system / "etc/libvirtd.conf").write_text(settings.format(log=place.log))
 
 
 def _write_users(place: Place, user: User) -> None:
-    """Write the users and groups that are known in there: the machine's, and QEMU's as other names of the lab's user."""
+    """Write the users and groups that are known in there: the machine's, QEMU's as other names of the lab's user, and those
+    that polkit is asked about."""
     more = {"passwd": f"x:{user.uid}:{user.gid}::/:/usr/sbin/nologin", "group": f"x:{user.gid}:"}
     for file, rest in more.items():
         text = Path("/etc", file).read_text()
         known = {line.partition(":")[0] for line in text.splitlines()}
-        added = [f"{name}:{rest}\n" for name in _QEMU_USERS if name not in known]
-        (place.system / file).write_text(text + "".join(added))
+        added = [f"{name}:{rest}" for name in _QEMU_USERS if name not in known]
+        if polkit.folder(place).exists():
+            added += polkit.users(known)[file]
+        (place.system / file).write_text(text + "".join(f"{line}\n" for line in added))
 
 
 def clear(place: Place) -> None:
@@ -134,6 +141,9 @@ def inside(place: Place, command: list[str]) -> list[str]:
     binds += [(group.path, str(group.root)) for group in groups]
     if Path("/dev/kvm").exists():
         binds.append((_no_kvm(place), "/dev/kvm"))
+    if polkit.folder(place).exists():
+        binds += polkit.binds(place)
+        command = polkit.beside(place, command)
     mounts = [str(path) for bind in binds for path in bind]
     enter = ["sh", "-ec", _ENTER, "sh", str(place.directory), *mounts, "--"]
     return ["sh", "-ec", _JOIN, "sh", *(str(group.path) for group in groups), "--", *enter, *command]

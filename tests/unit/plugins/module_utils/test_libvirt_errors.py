@@ -196,3 +196,26 @@ def test_denied_names_the_call_and_its_permissions(call):
 def test_what_nobody_knows_keeps_libvirts_words_on_one_line():
     error = _libvirt_errors.translate(CONFIG, 9, 10, "operation failed:\n  two\tlines.")
     assert error.message == f"libvirt could not {CONFIG}: operation failed: two lines."
+
+
+# What the client says of a SASL daemon (9.0), the last where the target lacks the mechanism or was given no credentials.
+@pytest.mark.parametrize(
+    "text",
+    [
+        "authentication failed: authentication failed",
+        "authentication failed: Failed to collect auth credentials",
+        "authentication failed: Failed to start SASL negotiation: -4 (SASL(-4): no mechanism available: No worthy mechs found)",
+    ],
+)
+def test_a_password_that_is_wrong_or_missing(text):
+    error = _libvirt_errors.translate("open", 45, 7, text)
+    assert error.code == "permission_denied"
+    assert "password" in error.message
+    assert "auth_user" in error.hint
+    assert "permissions" not in error.details
+
+
+def test_a_certificate_that_is_not_trusted():
+    error = _libvirt_errors.translate("open", 45, 7, "authentication failed: Failed to verify peer's certificate")
+    assert error.code == "connection_failed"
+    assert "certificate" in error.message

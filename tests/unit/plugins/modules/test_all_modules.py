@@ -12,8 +12,9 @@ import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import ERROR_CODES
+from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import ERROR_CODES, VirtmemError
 from ansible_collections.virtmem.libvirt.tests.unit.plugins import running
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake_hypervisor import device
 
 PREFIX = "virtmem.libvirt."
 
@@ -77,3 +78,60 @@ def test_error_codes_in_documentation_exist():
     for path in (running.ROOT / "docs/docsite/rst").glob("*.rst"):
         for code in re.findall(r"error_code:? *(?:==|=|is) *['\"`]*(\w+)", path.read_text(encoding="utf-8")):
             assert code in ERROR_CODES
+
+
+# A task of each module that changes something, where it is not told only to look.
+TASKS = {
+    "domain_memory": {"domain": "web1", "memory": "8GiB", "tuning": {"soft_limit": "9GiB"}, "restart": "if_required"},
+    "domain_memory_info": {},
+    "host_memory": {"domains": [{"domain": "web1", "memory": "8GiB"}]},
+    "host_memory_info": {},
+    "virtio_mem_device": {"domain": "web1", "requested": "6GiB"},
+}
+
+
+@pytest.mark.parametrize("name", running.module_names())
+def test_who_only_looks_does_so_over_a_read_only_connection_and_writes_nothing(name, monkeypatch, hypervisor):
+    domain = hypervisor.add(device(), name="web1").start()
+    before = (domain.live, domain.config)
+    left = running.run(name, monkeypatch, hypervisor, check=True, **TASKS[name])
+    assert not left.failed
+    assert hypervisor.read_only
+    assert hypervisor.writes == []
+    assert (domain.live, domain.config) == before
+    assert left["changed"] is not name.endswith("_info")
+
+    left = running.run(name, monkeypatch, hypervisor, **TASKS[name])
+    assert not left.failed
+    assert hypervisor.read_only is name.endswith("_info")
+    assert (hypervisor.writes == []) is name.endswith("_info"), "or the same task would not have written anyway"
+
+
+@pytest.mark.parametrize("name", running.module_names())
+def test_passwords_are_not_returned(name, monkeypatch, hypervisor):
+    """Neither the option's, wherever libvirt may repeat it, nor one that somebody wrote into the URI."""
+
+    def refuse(*_arguments):
+        raise VirtmemError(
+            "permission_denied",
+            "No: Sesame-42 of me is not it, nor is Qwerty-43.",
+            hint="Try another than Sesame-42.",
+            details={"libvirt_message": "Unable to parse URI qemu+tcp://me:Qwerty-43@host1/system, Sesame-42"},
+        )
+
+    monkeypatch.setattr(hypervisor, "connect", refuse)
+    left = running.run(
+        name,
+        monkeypatch,
+        hypervisor,
+        uri="qemu+tcp://me:Qwerty-43@host1/system",
+        auth_user="me",
+        auth_password="Sesame-42",
+        **TASKS[name],
+    )
+    assert left["error_code"] == "permission_denied"
+    text = repr(left)
+    assert "Sesame-42" not in text
+    assert "Qwerty-43" not in text
+    assert "@host1/system" in text
+    assert left["msg"].startswith("No: ")
