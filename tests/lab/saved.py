@@ -37,8 +37,9 @@ class Saved:
         """Keep it, and drop what was not used for the longest time."""
         scratch = self.folder.with_name(f"new-{self.folder.name}-{os.getpid()}")
         scratch.mkdir()
-        shutil.copy(memory, scratch / "memory")
-        shutil.copy(disk, scratch / "disk.qcow2")
+        for source, name in ((memory, "memory"), (disk, "disk.qcow2")):
+            shutil.copyfile(source, scratch / name)
+            (scratch / name).chmod(0o644)  # a lab's user reads it
         try:
             scratch.rename(self.folder)
         except OSError:  # somebody was faster
