@@ -125,13 +125,15 @@ def _limits(options: argparse.Namespace) -> None:
     _print(options, limits, "\n".join(f"{name:16} {value}" for name, value in limits.items()))
 
 
+def _reboot(options: argparse.Namespace) -> None:
+    lab = Lab.attach(options.name)
+    debian.reboot(lab, lab.guest(options.guest))
+
+
 def _ssh(options: argparse.Namespace) -> None:
     """Become ssh: its exit code is ours, and so is the terminal."""
     lab = Lab.attach(options.name)
-    login = debian.login(lab, lab.guest(options.guest))
-    if not login:
-        raise LabError(f"nobody can log in to {options.guest}: it is not of profile debian")
-    command = login.command(*options.words)
+    command = debian.login(lab, lab.guest(options.guest)).command(*options.words)
     os.execvp(command[0], command)
 
 
@@ -210,6 +212,8 @@ def _guest_words(
     mem.set_defaults(run=_mem)
     limits = actions.add_parser("limits", parents=[which, as_json], help="what the kernel holds it to (--system)")
     limits.set_defaults(run=_limits)
+    reboot = actions.add_parser("reboot", parents=[which], help="as from within (profile debian)")
+    reboot.set_defaults(run=_reboot)
     ssh = actions.add_parser("ssh", parents=[which], help="log in (profile debian), or run a command")
     ssh.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
     ssh.set_defaults(run=_ssh)

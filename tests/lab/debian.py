@@ -17,20 +17,29 @@ from .debian_guest import Login, disk_boot, forwarded_port, free_port, wait_logi
 from .debian_image import put_debian_image
 from .domain import Shape, domain_xml
 from .errors import LabError
+from .guest import BOOT_TIMEOUT, Guest
 from .packages import run
 from .place import unprivileged_user
 from .profiles import Profile
 from .saved import Saved
 
 if TYPE_CHECKING:
-    from .guest import Guest
     from .laboratory import Lab
 
 
-def login(lab: Lab, guest: Guest) -> Login | None:
-    """Return how to log in to a guest, if one can."""
+def login(lab: Lab, guest: Guest) -> Login:
+    """Return how to log in to a guest."""
     port = forwarded_port(guest.xml())
-    return Login(lab.place.debian, port) if port else None
+    if not port:
+        raise LabError(f"nobody can log in to {guest.name}: it is not of profile debian")
+    return Login(lab.place.debian, port)
+
+
+def reboot(lab: Lab, guest: Guest) -> None:
+    """Reboot a guest as its administrator would, and wait until one can log in again."""
+    entry = login(lab, guest)
+    guest.booted_by(lambda: run(*entry.command("systemctl", "--no-block", "reboot")))
+    wait_login(entry, BOOT_TIMEOUT)
 
 
 def define(lab: Lab, guest: Guest, profile: Profile, shape: Shape, accelerator: str) -> Saved:
@@ -59,7 +68,6 @@ def start(lab: Lab, guest: Guest, saved: Saved, accelerator: str, timeout: float
         return
     guest.power_on(timeout)
     entry = login(lab, guest)
-    assert entry
     wait_login(entry, timeout)
     if accelerator == "tcg":  # with KVM, a boot is quick
         run(*entry.command("update-grub"))  # from here on, GRUB's configuration is what Debian's own tool writes
@@ -80,9 +88,7 @@ def _restored(lab: Lab, guest: Guest, saved: Saved, timeout: float) -> bool:
     except libvirt.libvirtError:
         shutil.rmtree(saved.folder, ignore_errors=True)
         return False
-    entry = login(lab, guest)
-    assert entry
-    wait_login(entry, timeout)
+    wait_login(login(lab, guest), timeout)
     return True
 
 

@@ -201,7 +201,6 @@ class Lab:
     def guest_facts(self, guest: Guest) -> dict[str, object]:
         """Return what the status says of a guest."""
         record = last_record(guest.console)
-        login = debian.login(self, guest)
         return {
             "name": guest.name,
             "uuid": guest.domain.UUIDString(),
@@ -209,7 +208,7 @@ class Lab:
             "profile": guest.profile,
             "console": str(guest.console),
             "memory": record.as_json() if record else None,
-            "ssh": login.as_json() if login else None,
+            "ssh": debian.login(self, guest).as_json() if guest.profile == "debian" else None,
         }
 
     def _make(self, generation: Generation, accelerator: str, system_mode: bool, huge_pages: int) -> None:
