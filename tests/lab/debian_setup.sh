@@ -86,6 +86,21 @@ for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub
     systemd-random-seed.service sys-kernel-debug.mount sys-kernel-tracing.mount dev-mqueue.mount; do
     ln -sf /dev/null "$unit"
 done
+systemctl --quiet disable libvirtd.service libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket \
+    virtlogd.socket virtlogd-admin.socket virtlockd.socket virtlockd-admin.socket libvirt-guests.service
 mkdir -p /etc/systemd/journald.conf.d
 printf '[Journal]\nStorage=volatile\n' >/etc/systemd/journald.conf.d/lab.conf
+
+# A repository of its own, with what a test may install: no network is needed for it, and apt has little to read.
+apt-get -qq install --download-only --no-install-recommends python3-lxml qemu-guest-agent
+mkdir -p /srv/packages
+mv /var/cache/apt/archives/*.deb /srv/packages
+cd /srv/packages
+for package in *.deb; do
+    dpkg-deb --field "$package"
+    printf 'Filename: ./%s\nSize: %s\nSHA256: %s\n\n' "$package" "$(stat -c %s "$package")" \
+        "$(sha256sum "$package" | cut -d ' ' -f 1)"
+done >Packages
+echo 'deb [trusted=yes] file:/srv/packages ./' >/etc/apt/sources.list.d/lab.list
 rm -rf /usr/share/locale/* /var/cache/apt/*.bin /var/lib/apt/lists/*
+apt-get -qq -o Dir::Etc::SourceList=sources.list.d/lab.list -o Dir::Etc::SourceParts=- update
