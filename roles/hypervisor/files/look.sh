@@ -9,7 +9,7 @@ there() { if [ -e "$1" ]; then echo true; else echo false; fi; }
 
 # The monolithic daemon where it is enabled, runs, or is all there is; else the one of QEMU's driver.
 daemon=
-if systemctl -q is-enabled libvirtd.service 2>/dev/null || systemctl -q is-active libvirtd.service; then
+if systemctl -q is-enabled libvirtd.service 2>/dev/null || systemctl -q is-active libvirtd.service 2>/dev/null; then
     daemon=libvirtd
 elif systemctl -q cat virtqemud.socket >/dev/null 2>&1; then
     daemon=virtqemud
