@@ -39,7 +39,7 @@ class Login:
     user: str = "root"
 
     def options(self) -> list[str]:
-        """Return ssh's options: nothing of what the person who calls it has set up, and just this key and this guest."""
+        """Return ssh's options: just this key and this guest, and nothing of what its user has set up."""
         return [
             *("-F", "none", "-o", "IdentitiesOnly=yes", "-o", f"IdentityFile={self.image.key}"),
             *("-o", f"UserKnownHostsFile={self.image.known_hosts}", "-o", f"HostKeyAlias={HOST_KEY_ALIAS}"),

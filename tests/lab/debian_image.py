@@ -30,7 +30,7 @@ _INGREDIENTS = ("debian_image.py", "debian_setup.sh", "debian_word.sh")
 _PACKAGES = (
     *("systemd", "systemd-sysv", "udev", "dbus", "kmod", "iproute2", "openssh-server", "python3", "python3-apt"),
     *("linux-image-cloud-amd64", "initramfs-tools", "grub2-common", "grub-pc-bin"),
-    # Of a guest that is to become a hypervisor itself, what takes long to unpack under emulation. Nothing of it is started.
+    # What takes long to unpack under emulation, for a guest that is to become a hypervisor. None of it is started.
     *("libvirt-daemon-system", "qemu-system-x86", "python3-libvirt", "libvirt-clients"),
 )
 _PROGRAMS = ("mmdebstrap", "mke2fs", "qemu-img", "ssh", "ssh-keygen")
@@ -125,7 +125,6 @@ def _build(folder: Path) -> None:
             shutil.rmtree(old)
         image.folder.rename(folder)
     print(f"lab: disk of a Debian guest built in {time.monotonic() - started:.0f} s", file=sys.stderr)
-
 
 
 def _bootstrap(scratch: Path, image: DebianImage) -> None:
