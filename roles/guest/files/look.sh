@@ -84,8 +84,9 @@ elif [ -x "$(command -v grub2-mkconfig)" ] && [ -e /boot/grub2/grub.cfg ]; then
     loader=grub2 written=$(stat -c %Y /boot/grub2/grub.cfg)
     configuration=$(grep -w linux /boot/grub2/grub.cfg)
 fi
+ours='(memhp_default_state|memory_hotplug\.[a-z_]+)=[A-Za-z0-9_-]+'
 words=
-for word in $(printf '%s' "$configuration" | grep -oE '(memhp_default_state|memory_hotplug\.[a-z_]+)=[A-Za-z0-9_-]+' | sort -u); do
+for word in $(printf '%s' "$configuration" | grep -oE "$ours" | sort -u); do
     words="$words,\"$word\""
 done
 
