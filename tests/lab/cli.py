@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import libvirt
 
+from . import debian
 from .accelerator import CHOICES
 from .domain import Device
 from .errors import LabError, UnavailableError
@@ -141,6 +142,18 @@ def _limits(options: argparse.Namespace) -> None:
     _print(options, limits, "\n".join(f"{name:16} {value}" for name, value in limits.items()))
 
 
+def _reboot(options: argparse.Namespace) -> None:
+    lab = Lab.attach(options.name)
+    debian.reboot(lab, lab.guest(options.guest))
+
+
+def _ssh(options: argparse.Namespace) -> None:
+    """Become ssh: its exit code is ours, and so is the terminal."""
+    lab = Lab.attach(options.name)
+    command = debian.login(lab, lab.guest(options.guest)).command(*options.words)
+    os.execvp(command[0], command)
+
+
 def _xml(options: argparse.Namespace) -> None:
     print(Lab.attach(options.name).guest(options.guest).xml(options.config), end="")
 
@@ -227,6 +240,11 @@ def _guest_words(
     mem.set_defaults(run=_mem)
     limits = actions.add_parser("limits", parents=[which, as_json], help="what the kernel holds it to (--system)")
     limits.set_defaults(run=_limits)
+    reboot = actions.add_parser("reboot", parents=[which], help="as from within (profile debian)")
+    reboot.set_defaults(run=_reboot)
+    ssh = actions.add_parser("ssh", parents=[which], help="log in (profile debian), or run a command")
+    ssh.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
+    ssh.set_defaults(run=_ssh)
     xml = actions.add_parser("xml", parents=[which], help="print the domain XML")
     xml.add_argument("--config", action="store_true", help="of the next start, not of now")
     xml.set_defaults(run=_xml)

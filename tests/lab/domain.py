@@ -63,13 +63,24 @@ class Shape:
     command_line: str = ""  # more words for the kernel
 
 
-def domain_xml(name: str, profile: Profile, shape: Shape, image: Image, console: Path, accelerator: str) -> str:
+@dataclass(frozen=True)
+class Boot:
+    """Where a guest's system comes from, in pieces of XML."""
+
+    os: str  # what is in <os> beside the type
+    devices: str = ""
+    ports: int = 0  # how many of them want a PCIe port
+    uuid: str = ""  # none: libvirt makes one up
+    arguments: tuple[str, ...] = ()  # of QEMU's, for what libvirt has no XML for
+
+
+def domain_xml(name: str, profile: Profile, shape: Shape, boot: Boot, console: Path, accelerator: str) -> str:
     """Return the definition of a guest."""
     hypervisor = "kvm" if accelerator == "kvm" else "qemu"
     maximum = f"<maxMemory slots='{shape.slots}' unit='b'>{shape.maximum}</maxMemory>" if profile.hotplug else ""
     total = shape.memory + sum(device.size for device in shape.devices)
-    return f"""<domain type='{hypervisor}'>
-  <name>{escape(name)}</name>
+    return f"""<domain type='{hypervisor}' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
+  <name>{escape(name)}</name>{f"<uuid>{boot.uuid}</uuid>" if boot.uuid else ""}
   <description>virtmem lab: {profile.name}</description>
   {maximum}
   <memory unit='b'>{total}</memory>
@@ -77,22 +88,30 @@ def domain_xml(name: str, profile: Profile, shape: Shape, image: Image, console:
   <vcpu>{profile.vcpus}</vcpu>
   <os>
     <type arch='x86_64' machine='{escape(shape.machine)}'>hvm</type>
-    <kernel>{escape(str(image.kernel))}</kernel>
-    <initrd>{escape(str(image.initramfs))}</initrd>
-    <cmdline>{escape(f"{profile.command_line()} {shape.command_line}".strip())}</cmdline>
+    {boot.os}
   </os>
   <features><acpi/></features>
   {_cells(profile, shape)}
   <devices>
-    <controller type='usb' model='none'/>{_ports(shape)}
+    <controller type='usb' model='none'/>{_ports(shape, boot)}
     <serial type='file'>
       <source path='{escape(str(console))}'/>
       <target port='0'/>
     </serial>
-    {_balloon(profile, shape)}{"".join(device.xml() for device in shape.devices)}
+    {_balloon(profile, shape)}{"".join(device.xml() for device in shape.devices)}{boot.devices}
   </devices>
+  {_arguments(boot)}
 </domain>
 """
+
+
+def kernel_boot(image: Image, profile: Profile, shape: Shape) -> Boot:
+    """Return the way of the small guests: QEMU itself loads their kernel."""
+    return Boot(
+        f"<kernel>{escape(str(image.kernel))}</kernel>"
+        f"<initrd>{escape(str(image.initramfs))}</initrd>"
+        f"<cmdline>{escape(f'{profile.command_line()} {shape.command_line}'.strip())}</cmdline>"
+    )
 
 
 def _cells(profile: Profile, shape: Shape) -> str:
@@ -107,12 +126,12 @@ def _cells(profile: Profile, shape: Shape) -> str:
     return f"<cpu><numa>{cells}</numa></cpu>"
 
 
-def _ports(shape: Shape) -> str:
+def _ports(shape: Shape, boot: Boot) -> str:
     """Return what a device can be plugged into later: q35 has no hotplug on its root bus, pc has."""
     if "q35" not in shape.machine:
         return ""
     root = "\n    <controller type='pci' index='0' model='pcie-root'/>"
-    in_use = 1 + len(shape.devices)
+    in_use = 1 + len(shape.devices) + boot.ports
     return root + "\n    <controller type='pci' model='pcie-root-port'/>" * (SPARE_PORTS + in_use)
 
 
@@ -121,3 +140,8 @@ def _balloon(profile: Profile, shape: Shape) -> str:
         return "<memballoon model='none'/>"
     stats = f"<stats period='{shape.stats_period}'/>" if shape.stats_period else ""
     return f"<memballoon model='virtio'>{stats}</memballoon>"
+
+
+def _arguments(boot: Boot) -> str:
+    words = "".join(f"<qemu:arg value='{escape(word)}'/>" for word in boot.arguments)
+    return f"<qemu:commandline>{words}</qemu:commandline>" if words else ""

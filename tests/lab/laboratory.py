@@ -16,10 +16,10 @@ from types import TracebackType
 
 import libvirt
 
-from . import cgroups, daemon, network, polkit, processes, system
+from . import cgroups, daemon, debian, network, polkit, processes, system
 from .accelerator import accelerator_for
 from .console import last_record
-from .domain import Device, Shape, domain_xml
+from .domain import Device, Shape, domain_xml, kernel_boot
 from .errors import LabError, UnavailableError
 from .generations import Generation, generation_named
 from .guest import BOOT_TIMEOUT, Guest
@@ -198,9 +198,16 @@ class Lab:
         )
         guest = self.guest(name)
         accelerator = accelerator or self.facts["accelerator"]
-        xml = domain_xml(name, row, given, self.place.image, guest.console, accelerator)
         with contextlib.suppress(FileExistsError):
             make_folder(self.place.guest(name), unprivileged_user())
+        if row.disk:
+            if transient or given.command_line:
+                raise LabError("a Debian guest is persistent, and its command line is GRUB's")
+            saved = debian.define(self, guest, row, given, accelerator)
+            if start:
+                debian.start(self, guest, saved, accelerator, timeout)
+            return guest
+        xml = domain_xml(name, row, given, kernel_boot(self.place.image, row, given), guest.console, accelerator)
         if transient:
             guest.booted_by(lambda: self.connection.createXML(xml), timeout)
             return guest
@@ -235,6 +242,7 @@ class Lab:
             "profile": guest.profile,
             "console": str(guest.console),
             "memory": record.as_json() if record else None,
+            "ssh": debian.login(self, guest).as_json() if guest.profile == "debian" else None,
         }
 
     def _make(self, generation: Generation, accelerator: str, extras: Extras) -> None:

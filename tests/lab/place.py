@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from .debian_image import DebianImage
 from .errors import LabError
 from .image import Image
 
@@ -88,6 +89,11 @@ class Place:
     @property
     def image(self) -> Image:
         return Image(self.directory / "image")
+
+    @property
+    def debian(self) -> DebianImage:
+        """The disk of Debian guests; there once the lab has had one."""
+        return DebianImage(self.directory / "debian")
 
     @property
     def log(self) -> Path:

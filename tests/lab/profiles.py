@@ -24,6 +24,7 @@ class Profile:
     cells: int = 1
     vcpus: int = 1
     balloon: bool = True
+    disk: bool = False  # Debian itself on a disk, which one can log in to; see debian.py
     hotplug: bool = True  # a maximum above the boot memory and a NUMA cell: what memory devices need
 
     def command_line(self) -> str:
@@ -47,6 +48,7 @@ PROFILES = {
         Profile("two-nodes", "has two NUMA cells, and a processor in each", cells=2, vcpus=2),
         Profile("no-balloon", "has no balloon device, so no statistics either", balloon=False),
         Profile("no-hotplug", "is a domain that nobody prepared: no maximum, no NUMA cell", hotplug=False),
+        Profile("debian", "is Debian 12, which boots by GRUB and has systemd and SSH", disk=True, vcpus=2),
     )
 }  # fmt: skip
 

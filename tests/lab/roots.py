@@ -67,7 +67,7 @@ def _build(suite: str) -> None:
     scratch = cache_folder() / f"building-{suite}"
     if scratch.exists():  # an earlier attempt was killed; its mounts went with it
         shutil.rmtree(scratch)
-    run("debootstrap", "--variant=minbase", suite, str(scratch), _mirror())
+    run("debootstrap", "--variant=minbase", suite, str(scratch), mirror())
     # Nothing is to be started by its installation.
     policy = scratch / "usr/sbin/policy-rc.d"
     policy.write_text("#!/bin/sh\nexit 101\n")
@@ -80,7 +80,7 @@ def _build(suite: str) -> None:
     print(f"lab: hypervisor of {suite} set up in {time.monotonic() - started:.0f} s", file=sys.stderr)
 
 
-def _mirror() -> str:
+def mirror() -> str:
     """Return where this machine's apt gets Debian from."""
     listed = run("apt-get", "indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(REPO_URI)", "Created-By: Packages")
     for line in listed.splitlines():
