@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import libvirt
 
+from . import ssh
 from .accelerator import CHOICES
 from .domain import Device
 from .errors import LabError, UnavailableError
@@ -53,6 +54,15 @@ def _up(options: argparse.Namespace) -> None:
         huge_pages=options.huge_pages,
     )
     _print(options, lab.describe(), lab.uri)
+
+
+def _ssh(options: argparse.Namespace) -> None:
+    access = ssh.serve(Lab.attach(options.name).place)
+    line = (
+        "{name} ansible_host={host} ansible_port={port} ansible_user={user} ansible_ssh_private_key_file={key}"
+        " ansible_ssh_common_args='-o UserKnownHostsFile={known_hosts}'"
+    )
+    _print(options, access, line.format(name=options.name, **access))
 
 
 def _status(options: argparse.Namespace) -> None:
@@ -164,6 +174,8 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--system", action="store_true", help="with a system daemon and control groups (as root)")
     up.add_argument("--huge-pages", type=int, default=0, metavar="N", help="the same, with N pages of 2 MiB reserved")
     up.set_defaults(run=_up)
+    reached = commands.add_parser("ssh", parents=[name, as_json], help="be reached over SSH, print a line of inventory")
+    reached.set_defaults(run=_ssh)
     commands.add_parser("status", parents=[name, as_json], help="say what there is").set_defaults(run=_status)
     down = commands.add_parser("down", parents=[name], help="leave nothing of a lab")
     down.add_argument("--all", action="store_true", help="of all labs")
