@@ -72,8 +72,8 @@ def demo(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def test(session: nox.Session) -> None:
-    """Everything: lint, docs, sanity, units, integration; ends with a table. [-- --one-at-a-time]"""
-    lanes = [["lint", "docs", "sanity"], ["units", "integration"]]
+    """Everything: lint, docs, sanity, runner, units, integration; ends with a table. [-- --one-at-a-time]"""
+    lanes = [["lint", "docs", "sanity", "runner"], ["units", "integration"]]
     if "--one-at-a-time" in session.posargs:
         lanes = [[part for lane in lanes for part in lane]]
     if not parts.run(lanes, log_folder=tree.WORK / "logs"):
@@ -164,6 +164,18 @@ def integration(session: nox.Session) -> None:
     environment = {name: value for name, value in {**os.environ, **session.env}.items() if value is not None}
     if not targets.Run(wanted, SYSTEM_PYTHON, [{**environment, **home} for home in homes]).all():
         session.error("a target failed")
+
+
+@nox.session
+def runner(session: nox.Session) -> None:
+    """Playbooks as people and AWX run them, on two hypervisors over SSH; job templates; audit. [-- PYTEST ARGUMENTS]"""
+    install(session, "runner")
+    place = tree.arrange("runner")
+    session.env.update(ansible_settings(session), ANSIBLE_COLLECTIONS_PATH=str(tree.collections_path(place)))
+    session.env.update(VIRTMEM_LAB=f"{SYSTEM_PYTHON} {tree.ROOT / 'tests/lab/lab.py'}")
+    with session.chdir(place):
+        cache = ("-o", f"cache_dir={tree.WORK}/caches/pytest-runner")
+        session.run("python", "-m", "pytest", *cache, *(session.posargs or ["tests/runner"]))
 
 
 @nox.session(venv_backend="none")
