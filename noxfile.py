@@ -191,8 +191,9 @@ def _collection_of_awx(session: nox.Session) -> Path:
             download = ("download", "-qq", "--no-deps", "--only-binary=:all:", "--python-version=3.12", "-d", scratch)
             session.run("python", "-m", "pip", *download, requirement)
             with zipfile.ZipFile(next(Path(scratch).glob("*.whl"))) as package:
-                wanted = [name for name in package.namelist() if name.startswith("ansible_collections/awx/awx/")]
-                package.extractall(Path(scratch, "wanted"), wanted)
+                for name in package.namelist():
+                    if name.startswith("ansible_collections/awx/awx/"):
+                        package.extract(name, Path(scratch, "wanted"))
             Path(scratch, "wanted").rename(folder)
     return folder
 

@@ -41,7 +41,9 @@ def answers(job_template, **given):
     """Return what AWX makes of a survey's answers: defaults, then what was typed, by the survey's own rules."""
     questions = {question["variable"]: question for question in job_template.get("survey_spec", {}).get("spec", [])}
     assert set(given) <= set(questions)
-    defaults = {name: question["default"] for name, question in questions.items() if valid(question, question["default"])}
+    defaults = {
+        name: question["default"] for name, question in questions.items() if valid(question, question["default"])
+    }
     result = defaults | given
     for name, question in questions.items():
         assert valid(question, result[name]) if name in result else not question["required"], name

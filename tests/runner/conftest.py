@@ -16,7 +16,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from hypervisor import Hypervisor, Unavailable
+from hypervisor import Hypervisor, UnavailableError
 
 # Ansible's own, but for how long a connection outlives the last task that used it.
 os.environ["ANSIBLE_SSH_ARGS"] = "-C -o ControlMaster=auto -o ControlPersist=15s"
@@ -33,7 +33,7 @@ def hypervisors():
         for ending in ("", ".pub"):  # one credential is for both, as in AWX
             shutil.copy(both[0].ssh["key"] + ending, both[1].ssh["key"] + ending)
         yield both
-    except Unavailable as reason:
+    except UnavailableError as reason:
         pytest.skip(str(reason))
     finally:
         for hypervisor in both:

@@ -17,14 +17,14 @@ MIB = 2**20
 COMMAND = os.environ["VIRTMEM_LAB"].split()
 
 
-class Unavailable(Exception):
+class UnavailableError(Exception):
     """What this machine can't have."""
 
 
 def lab(*arguments: str, timeout: float = 300) -> str:
     done = subprocess.run([*COMMAND, *arguments], check=False, capture_output=True, text=True, timeout=timeout)
     if done.returncode == 77:
-        raise Unavailable(done.stderr)
+        raise UnavailableError(done.stderr)
     if done.returncode:
         raise AssertionError(f"lab {' '.join(arguments)}: {done.stderr}")
     return done.stdout
@@ -72,11 +72,11 @@ class Hypervisor:
 
     def plugged(self, guest):
         """Return what the guest has plugged now, in MiB, by libvirt."""
-        return sum(map(int, re.findall(r"<current unit='KiB'>(\d+)</current>", self.xml(guest)))) // 1024
+        return _sum("current", self.xml(guest))
 
     def requested(self, guest):
         """Return what the stored definition asks for, in MiB."""
-        return sum(map(int, re.findall(r"<requested unit='KiB'>(\d+)</requested>", self.xml(guest, "--config")))) // 1024
+        return _sum("requested", self.xml(guest, "--config"))
 
     def total(self, guest):
         """Return the guest's own MemTotal, in bytes."""
@@ -87,3 +87,7 @@ class Hypervisor:
 
     def uuid(self, guest):
         return re.search(r"<uuid>(.*)</uuid>", self.xml(guest)).group(1)
+
+
+def _sum(element, xml):
+    return sum(map(int, re.findall(rf"<{element} unit='KiB'>(\d+)</{element}>", xml))) // 1024

@@ -67,7 +67,8 @@ def test_samples(module):
     (record,) = counted(module, sample(module))
     assert nodes([record]) == {(("uuid", "6a4c5c3e-7c30-4a1d-9f0e-0d6a3f0b7d5e"),): "web1"}
     assert record["facts"]["device_type"] == "VM"
-    for nothing in ({}, {"results": [sample(module)], "msg": "All items completed"}, {"skipped": True}, {"msg": "failed"}):
+    loop = {"results": [sample(module)], "msg": "All items completed"}
+    for nothing in ({}, loop, {"skipped": True}, {"msg": "failed"}):
         assert counted(module, nothing) == []
 
 
@@ -106,11 +107,10 @@ def test_real_results(tmp_path, hypervisors, kvm1):
     hosts = {"kvm1": {"uri": kvm1.facts["uri"], "ansible_ssh_extra_args": "-o SetEnv=LIBVIRT_DEFAULT_URI=test:///none"}}
     job = awx.run(tmp_path, plain, [kvm1], host_variables=hosts)
     assert job.status == "successful", job.failures
-    records = {name: [] for name in QUERIES}
-    for name, found in records.items():
-        for _host, result in job.results(name):
-            found += counted(name.rpartition(".")[2], result)
+    every = []
+    for name in QUERIES:
+        found = [record for _host, result in job.results(name) for record in counted(name.rpartition(".")[2], result)]
         assert sorted(nodes(found).values()) == ["web1", "web2"], name
-    every = [record for found in records.values() for record in found]
+        every += found
     assert len(every) == 8
     assert nodes(every) == {(("uuid", kvm1.uuid(name)),): name for name in ("web1", "web2")}

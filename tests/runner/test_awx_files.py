@@ -37,7 +37,11 @@ def configured():
             "CONTROLLER_OAUTH_TOKEN": "none",
         }
         done = subprocess.run(
-            ["ansible-playbook", str(awx.AWX / "configure.yml")], check=False, env=environment, capture_output=True, text=True
+            ["ansible-playbook", str(awx.AWX / "configure.yml")],
+            check=False,
+            env=environment,
+            capture_output=True,
+            text=True,
         )
     assert done.returncode == 0, done.stdout + done.stderr
     return store
@@ -88,14 +92,14 @@ def _argument_spec(module):
         del sys.modules[known]
     loaded = importlib.import_module(f"{name}.modules.{module}")
 
-    class Caught(Exception):
+    class CaughtError(Exception):
         pass
 
     def catch(argument_spec, **_rest):
-        raise Caught(argument_spec)
+        raise CaughtError(argument_spec)
 
     loaded.ControllerAPIModule = catch
-    with pytest.raises(Caught) as caught:
+    with pytest.raises(CaughtError) as caught:
         loaded.main()
     return caught.value.args[0]
 
@@ -132,7 +136,7 @@ def test_execution_environment(tmp_path):
     done = subprocess.run(["ansible-builder", "introspect", folder], check=True, capture_output=True, text=True)
     found = yaml.safe_load(done.stdout)
     assert done.stderr == ""
-    python, system = ("\n".join(found[kind]) if isinstance(found[kind], list) else str(found[kind]) for kind in ("python", "system"))
+    python, system = (str(found[kind]) for kind in ("python", "system"))
     assert "libvirt-python" in python
     assert "lxml" in python
     assert "libvirt-libs" in system
