@@ -13,6 +13,7 @@ import shutil
 import sys
 import tarfile
 import tempfile
+import zipfile
 from pathlib import Path
 
 import nox
@@ -72,8 +73,8 @@ def demo(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def test(session: nox.Session) -> None:
-    """Everything: lint, docs, galaxy, sanity, units, integration; ends with a table. [-- --one-at-a-time --all-hypervisors]"""
-    lanes = [["lint", "docs", "galaxy", "sanity"], ["units", "integration"]]
+    """Everything: lint, docs, galaxy, sanity, runner, units, integration; ends with a table. [-- --one-at-a-time --all-hypervisors]"""
+    lanes = [["lint", "docs", "galaxy", "sanity", "runner"], ["units", "integration"]]
     if "--one-at-a-time" in session.posargs:
         lanes = [[part for lane in lanes for part in lane]]
     words = {"integration": [word for word in session.posargs if word == "--all-hypervisors"]}
@@ -173,6 +174,37 @@ def integration(session: nox.Session) -> None:
     )
     if not run.all():
         session.error("a target failed")
+
+
+@nox.session
+def runner(session: nox.Session) -> None:
+    """Playbooks as people and AWX run them, on two hypervisors over SSH; job templates; audit. [-- PYTEST ARGUMENTS]"""
+    install(session, "runner")
+    place = tree.arrange("runner")
+    session.env.update(ansible_settings(session), ANSIBLE_COLLECTIONS_PATH=str(tree.collections_path(place)))
+    session.env.update(
+        VIRTMEM_LAB=f"{SYSTEM_PYTHON} {tree.ROOT / 'tests/lab/lab.py'}",
+        VIRTMEM_AWX_COLLECTIONS=str(_collection_of_awx(session)),
+    )
+    with session.chdir(place):
+        cache = ("-o", f"cache_dir={tree.WORK}/caches/pytest-runner")
+        session.run("python", "-m", "pytest", *cache, *(session.posargs or ["tests/runner"]))
+
+
+def _collection_of_awx(session: nox.Session) -> Path:
+    """Take awx.awx, and no more, out of the package that has it; an installation of all would be half a gigabyte."""
+    requirement = (tree.ROOT / "requirements/awx.txt").read_text().split()[-1]
+    folder = tree.WORK / "caches" / requirement
+    if not folder.exists():
+        with tempfile.TemporaryDirectory(dir=tree.WORK) as scratch:
+            download = ("download", "-qq", "--no-deps", "--only-binary=:all:", "--python-version=3.12", "-d", scratch)
+            session.run("python", "-m", "pip", *download, requirement)
+            with zipfile.ZipFile(next(Path(scratch).glob("*.whl"))) as package:
+                for name in package.namelist():
+                    if name.startswith("ansible_collections/awx/awx/"):
+                        package.extract(name, Path(scratch, "wanted"))
+            Path(scratch, "wanted").rename(folder)
+    return folder
 
 
 @nox.session(venv_backend="none")

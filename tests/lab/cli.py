@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import libvirt
 
-from . import debian
+from . import debian, ssh
 from .accelerator import CHOICES
 from .domain import Device
 from .errors import LabError, UnavailableError
@@ -58,6 +58,15 @@ def _up(options: argparse.Namespace) -> None:
         with_network=options.network,
     )
     _print(options, lab.describe(), lab.uri)
+
+
+def _ssh(options: argparse.Namespace) -> None:
+    access = ssh.serve(Lab.attach(options.name).place)
+    line = (
+        "{name} ansible_host={host} ansible_port={port} ansible_user={user} ansible_ssh_private_key_file={key}"
+        " ansible_ssh_common_args='-o UserKnownHostsFile={known_hosts}'"
+    )
+    _print(options, access, line.format(name=options.name, **access))
 
 
 def _status(options: argparse.Namespace) -> None:
@@ -201,6 +210,8 @@ def _parser() -> argparse.ArgumentParser:
     become.add_argument("user", choices=USERS)
     become.add_argument("command", nargs=argparse.REMAINDER, metavar="...", help="the command (virsh list)")
     become.set_defaults(run=_as)
+    reached = commands.add_parser("ssh", parents=[name, as_json], help="be reached over SSH, print a line of inventory")
+    reached.set_defaults(run=_ssh)
     commands.add_parser("status", parents=[name, as_json], help="say what there is").set_defaults(run=_status)
     down = commands.add_parser("down", parents=[name], help="leave nothing of a lab")
     down.add_argument("--all", action="store_true", help="of all labs")

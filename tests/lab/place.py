@@ -76,6 +76,11 @@ class Place:
         return self.directory / "system"
 
     @property
+    def ssh(self) -> Path:
+        """What a lab has that is reached over SSH; see ssh.py."""
+        return self.directory / "ssh"
+
+    @property
     def uri(self) -> str:
         if self.system.exists():
             return f"qemu+unix:///system?socket={self.system}/run/libvirt-sock"

@@ -4,7 +4,8 @@
 """The processes of a lab: told by their environment, not by a pid that somebody once wrote down.
 
 The daemon is started with TMPDIR below the lab, and hands it on to each QEMU. So the daemon may be dead, and what it left
-is still found; and a shell that merely looks into the lab is not.
+is still found; and a shell that merely looks into the lab is not. An SSH server writes its title over its environment: it is
+told by its configuration's path in the title, and its sessions by their parent.
 """
 
 from __future__ import annotations
@@ -18,15 +19,20 @@ from pathlib import Path
 from .errors import LabError
 
 _PROGRAMS = ("libvirtd", "virtlogd", "qemu-", "kvm", "dbus-daemon", "polkitd")
+_SSH = ("sshd: ", "sshd-session: ")  # since OpenSSH 9.8 a session is a program of its own
 
 
 def of_lab(directory: Path) -> list[int]:
-    """Return the pids of the daemon, and of whatever it has started."""
-    return [pid for pid in _all() if _belongs(pid, directory)]
+    """Return the pids of the daemon and of whatever it has started; sessions come before the server that they belong to."""
+    return sorted((pid for pid in _all() if _belongs(pid, directory)), reverse=True)
 
 
 def daemons_of(directory: Path) -> list[int]:
     return [pid for pid in of_lab(directory) if _program(pid) == "libvirtd"]
+
+
+def ssh_servers_of(directory: Path) -> list[int]:
+    return [pid for pid in _all() if _serves(pid, directory)]
 
 
 def end_all(directory: Path, timeout: float = 15.0) -> None:
@@ -74,8 +80,24 @@ def _all() -> Iterator[int]:
 
 
 def _belongs(pid: int, directory: Path) -> bool:
+    if _title(pid).startswith(_SSH):
+        return _serves(pid, directory) or _serves(_parent(pid), directory)
     mark = f"TMPDIR={directory}/".encode()
     return _program(pid).startswith(_PROGRAMS) and any(word.startswith(mark) for word in _words(pid, "environ"))
+
+
+def _serves(pid: int, directory: Path) -> bool:
+    return _title(pid).startswith(_SSH) and f" {directory}/ssh/" in _title(pid)
+
+
+def _title(pid: int) -> str:
+    return b" ".join(_words(pid, "cmdline")).decode(errors="replace")
+
+
+def _parent(pid: int) -> int:
+    """Return the parent's pid; 0, which is no process, where it is gone."""
+    fields = b"\0".join(_words(pid, "stat")).rpartition(b")")[2].split()
+    return int(fields[1]) if fields else 0
 
 
 def _program(pid: int) -> str:
