@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 import typing as t
@@ -23,25 +24,50 @@ _REOPEN_TIMEOUT: t.Final = 20.0
 _REOPEN_PAUSE: t.Final = 0.5
 
 
+class _Caller:
+    """A thread that makes one call after the other, so that a call that hangs holds up no one but it."""
+
+    def __init__(self) -> None:
+        self._asked: queue.SimpleQueue[t.Callable[[], t.Any]] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[tuple[t.Any, BaseException | None]] = queue.SimpleQueue()
+        threading.Thread(target=self._run, name="libvirt-calls", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            work = self._asked.get()
+            try:
+                self._answers.put((work(), None))
+            except BaseException as exc:  # noqa: BLE001 - raised again in the caller's thread
+                self._answers.put((None, exc))
+
+    def call(self, work: t.Callable[[], Result], timeout: float) -> Result:
+        """Raises queue.Empty if it takes longer; the thread is of no use any more then."""
+        self._asked.put(work)
+        result, error = self._answers.get(timeout=timeout)
+        if error:
+            raise error
+        return t.cast(Result, result)
+
+
+# A new thread for each call would cost a task that reads a thousand domains more than the calls themselves.
+_idle: t.Final[list[_Caller]] = []
+
+
 def bounded(work: t.Callable[[], Result], timeout: float) -> Result:
-    """The result of `work`, run in a thread that is left behind if it takes longer than `timeout` seconds."""
-    results: list[Result] = []
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(work())
-        except BaseException as exc:  # noqa: BLE001 - raised again in the caller's thread
-            errors.append(exc)
-
-    thread = threading.Thread(target=run, name="libvirt-call", daemon=True)
-    thread.start()
-    thread.join(timeout)
-    if thread.is_alive():
-        raise TimeoutError
-    if errors:
-        raise errors[0]
-    return results[0]
+    """The result of `work`. Raises TimeoutError after `timeout` seconds, and leaves the call behind."""
+    try:
+        caller = _idle.pop()
+    except IndexError:
+        caller = _Caller()
+    hangs = False
+    try:
+        return caller.call(work, timeout)
+    except queue.Empty:
+        hangs = True
+        raise TimeoutError from None
+    finally:
+        if not hangs:
+            _idle.append(caller)
 
 
 @dataclass

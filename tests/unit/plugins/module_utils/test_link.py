@@ -27,6 +27,19 @@ def test_what_hangs_is_left_behind():
     let_go.set()
 
 
+def test_calls_share_a_thread_unless_one_hangs():
+    let_go = threading.Event()
+    first = _link.bounded(threading.get_ident, 5)
+    assert _link.bounded(threading.get_ident, 5) == first
+    with pytest.raises(KeyError):
+        _link.bounded(lambda: {}["nothing"], 5)
+    assert _link.bounded(threading.get_ident, 5) == first
+    with pytest.raises(TimeoutError):
+        _link.bounded(let_go.wait, 0.01)
+    assert _link.bounded(threading.get_ident, 5) != first
+    let_go.set()
+
+
 def answers(*script):
     left = list(script)
 
