@@ -278,7 +278,9 @@ class LibvirtHypervisor:
         return self.read("read the host's memory", lambda connection: int(connection.getMemoryStats(-1)["total"])) * KIB
 
     def versions(self) -> Versions:
-        numbers = self.read("read its version", lambda connection: (connection.getLibVersion(), connection.getVersion()))
+        numbers = self.read(
+            "read its version", lambda connection: (connection.getLibVersion(), connection.getVersion())
+        )
         return Versions(_version(numbers[0]), _version(numbers[1]))
 
     def host_memory(self, page_size: int | None, nodes: t.Sequence[int] | None) -> HostMemory:

@@ -512,7 +512,11 @@ def test_a_guest_that_stays_busy(host, add, hypervisor, wait):
     assert left["error_code"] == "domain_busy"
     assert (hypervisor.clock.now - start >= 30) is wait
     a, b = left["domains"]
-    assert (a["error_code"], a["converged"], [step["done"] for step in a["steps"]]) == ("domain_busy", False, [False] * 2)
+    assert (a["error_code"], a["converged"], [step["done"] for step in a["steps"]]) == (
+        "domain_busy",
+        False,
+        [False] * 2,
+    )
     assert a["details"]["libvirt_message"] == LOCK
     assert (b.get("error_code"), [step["done"] for step in b["steps"]]) == (None, [True] * 2)
     held_until(hypervisor, "a", 0)
