@@ -126,7 +126,7 @@ def connect(
     except BaseException:
         loop.stop()
         raise
-    reopening = _link.Reopening(lambda: _open(uri, read_only, user, password), (libvirt.libvirtError,))
+    reopening = _link.Reopening(lambda: _open(uri, read_only, user, password), (libvirt.libvirtError, TimeoutError))
     return LibvirtHypervisor(uri, connection, loop, reopening)
 
 

@@ -72,7 +72,10 @@ def bounded(work: t.Callable[[], Result], timeout: float) -> Result:
 
 @dataclass
 class Reopening:
-    """Opens the link anew, until that fails for as long as a restart takes: then it is given up for good."""
+    """Opens the link anew, until that fails for as long as a restart takes: then it is given up for good.
+
+    `failures` are what opening raises, TimeoutError among them.
+    """
 
     open_once: t.Callable[[], t.Any]
     failures: tuple[type[BaseException], ...]
@@ -84,7 +87,7 @@ class Reopening:
         while not self.given_up:
             try:
                 return bounded(self.open_once, max(deadline - time.monotonic(), _REOPEN_PAUSE))
-            except (*self.failures, TimeoutError):
+            except self.failures:
                 self.given_up = time.monotonic() + _REOPEN_PAUSE >= deadline
                 time.sleep(0 if self.given_up else _REOPEN_PAUSE)
         return None

@@ -54,7 +54,7 @@ def answers(*script):
 
 def test_a_daemon_that_comes_back(monkeypatch):
     monkeypatch.setattr(_link, "_REOPEN_PAUSE", 0.001)
-    reopening = _link.Reopening(answers(OSError("refused"), OSError("refused"), "link"), (OSError,))
+    reopening = _link.Reopening(answers(OSError("refused"), OSError("refused"), "link"), (OSError, TimeoutError))
     assert reopening.opened() == "link"
     assert reopening.opened() == "link", "it may break again"
 
@@ -62,7 +62,7 @@ def test_a_daemon_that_comes_back(monkeypatch):
 def test_a_daemon_that_stays_away(monkeypatch):
     monkeypatch.setattr(_link, "_REOPEN_PAUSE", 0.001)
     monkeypatch.setattr(_link, "_REOPEN_TIMEOUT", 0.02)
-    reopening = _link.Reopening(answers(OSError("refused")), (OSError,))
+    reopening = _link.Reopening(answers(OSError("refused")), (OSError, TimeoutError))
     assert reopening.opened() is None
     reopening.open_once = answers("link")
     assert reopening.opened() is None, "nobody waits for it twice"
@@ -70,4 +70,4 @@ def test_a_daemon_that_stays_away(monkeypatch):
 
 def test_another_failure_is_none_of_its_business():
     with pytest.raises(KeyError):
-        _link.Reopening(answers(KeyError("x")), (OSError,)).opened()
+        _link.Reopening(answers(KeyError("x")), (OSError, TimeoutError)).opened()
