@@ -57,6 +57,17 @@ class Extras:
         if generation.suite and (self.polkit or self.network):
             raise UnavailableError("polkit and the network are with this machine's own libvirt only")
 
+    def compare(self, place: Place) -> None:
+        """Say what a lab that is up has not got."""
+        wanted = {
+            "a system daemon": (self.system_mode, place.system),
+            "polkit": (self.polkit, polkit.folder(place)),
+            "a network": (self.network, network.folder(place)),
+        }
+        for what, (is_wanted, folder) in wanted.items():
+            if is_wanted and not folder.exists():
+                raise LabError(f"lab {place.name} is up without {what}; take it down first")
+
 
 class Lab:
     """A lab that is up. As a context manager it goes down at the end."""
@@ -83,16 +94,15 @@ class Lab:
         """Return the lab of that name, making what is missing of it; it keeps what it was made with."""
         lab = cls(Place.named(name))
         with locked(lab.place.lock, lab.place.claim_base):
+            extras = Extras(system_mode, huge_pages, with_polkit, with_network)
             if not lab.place.facts.exists():
                 generation = generation_named(hypervisor or os.environ.get(_HYPERVISOR, "distribution"))
-                extras = Extras(system_mode, huge_pages, with_polkit, with_network)
                 lab._make(generation, accelerator, extras)
                 return lab
             generation = generation_named(lab.facts["hypervisor"])
             if hypervisor not in (None, generation.name):
                 raise LabError(f"lab {name} is up with hypervisor {generation.name}; take it down first")
-            if system_mode and not lab.place.system.exists():
-                raise LabError(f"lab {name} is up with a user's daemon; take it down first")
+            extras.compare(lab.place)
             if not processes.daemons_of(lab.directory):
                 # It was killed. Its guests live on, and a new daemon finds them.
                 daemon.start(lab.place, generation, unprivileged_user())

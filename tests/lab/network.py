@@ -38,7 +38,7 @@ _SASL_CONF = """mech_list: digest-md5
 sasldb_path: {folder}/passwords
 """
 # What saslpasswd2 does, without the package that has it: SASL_SET_CREATE of a password in the file that sasldb_path names.
-_SET_PASSWORD = """
+_SASLPASSWD = """
 import ctypes, sys
 for name in ("libsasl2.so.2", "libsasl2.so.3"):
     try:
@@ -54,7 +54,7 @@ assert sasl.sasl_setpass(context, user, password, len(password), None, 0, 1) == 
 """
 
 
-def _folder(place: Place) -> Path:
+def folder(place: Place) -> Path:
     """What a lab with a network has, and no other."""
     return place.directory / "network"
 
@@ -67,53 +67,53 @@ def require() -> None:
 
 def make(place: Place, user: User) -> tuple[str, dict[str, str]]:
     """Make what the daemon needs; return the settings to add to its own, and what `up` says about it."""
-    folder = _folder(place)
-    for path in (folder, folder / "pki", folder / "other-pki"):
+    own, pki, other_pki = folder(place), folder(place) / "pki", folder(place) / "other-pki"
+    for path in (own, pki, other_pki):
         make_folder(path, None)
     password = secrets.token_hex(12)
-    _write_password(folder, password, user)
-    _make_certificates(folder / "pki", "server", "client")
-    _make_certificates(folder / "other-pki", "client")
+    _write_password(own, password, user)
+    _make_certificates(pki, "server", "client")
+    _make_certificates(other_pki, "client")
+    os.chown(pki / "serverkey.pem", user.uid, user.gid)
     tcp, tls = _free_ports(2)
-    os.chown(folder / "pki/serverkey.pem", user.uid, user.gid)
     facts = {
         "tcp_uri": f"qemu+tcp://127.0.0.1:{tcp}/session",
-        "tls_uri": f"qemu+tls://127.0.0.1:{tls}/session?pkipath={folder}/pki",
-        "other_tls_uri": f"qemu+tls://127.0.0.1:{tls}/session?pkipath={folder}/other-pki",
+        "tls_uri": f"qemu+tls://127.0.0.1:{tls}/session?pkipath={pki}",
+        "other_tls_uri": f"qemu+tls://127.0.0.1:{tls}/session?pkipath={other_pki}",
         "user": _USER,
         "password": password,
     }
-    return _LIBVIRTD_CONF.format(tcp=tcp, tls=tls, pki=folder / "pki"), facts
+    return _LIBVIRTD_CONF.format(tcp=tcp, tls=tls, pki=pki), facts
 
 
 def listening(place: Place) -> list[str]:
     """Return the words of the daemon's command line that make it listen."""
-    return ["--listen"] if _folder(place).exists() else []
+    return ["--listen"] if folder(place).exists() else []
 
 
 def environment(place: Place) -> dict[str, str]:
-    return {"SASL_CONF_PATH": str(_folder(place))} if _folder(place).exists() else {}
+    return {"SASL_CONF_PATH": str(folder(place))} if folder(place).exists() else {}
 
 
-def _write_password(folder: Path, password: str, user: User) -> None:
-    (folder / "libvirt.conf").write_text(_SASL_CONF.format(folder=folder))
+def _write_password(own: Path, password: str, user: User) -> None:
+    (own / "libvirt.conf").write_text(_SASL_CONF.format(folder=own))
     name, _, realm = _USER.partition("@")
-    command = [sys.executable, "-c", _SET_PASSWORD, name, realm, password]
-    subprocess.run(command, env={**os.environ, "SASL_CONF_PATH": str(folder)}, check=True)
-    os.chown(folder / "passwords", user.uid, user.gid)
+    command = [sys.executable, "-c", _SASLPASSWD, name, realm, password]
+    subprocess.run(command, env={**os.environ, "SASL_CONF_PATH": str(own)}, check=True)
+    os.chown(own / "passwords", user.uid, user.gid)
 
 
-def _make_certificates(folder: Path, *owners: str) -> None:
+def _make_certificates(pki: Path, *owners: str) -> None:
     """Make an authority, and a certificate by it for each owner, under the names by which libvirt looks for them."""
     new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"]
-    authority = folder / "cakey.pem"
-    run(*new, "-subj", "/CN=virtmem lab", "-keyout", str(authority), "-out", str(folder / "cacert.pem"))
+    authority = pki / "cakey.pem"
+    run(*new, "-subj", "/CN=virtmem lab", "-keyout", str(authority), "-out", str(pki / "cacert.pem"))
     for owner in owners:
         purpose = ["-addext", f"extendedKeyUsage={owner}Auth", "-addext", "basicConstraints=critical,CA:FALSE"]
         if owner == "server":
             purpose += ["-addext", "subjectAltName=IP:127.0.0.1"]
-        signed = ["-CA", str(folder / "cacert.pem"), "-CAkey", str(authority)]
-        files = ["-keyout", str(folder / f"{owner}key.pem"), "-out", str(folder / f"{owner}cert.pem")]
+        signed = ["-CA", str(pki / "cacert.pem"), "-CAkey", str(authority)]
+        files = ["-keyout", str(pki / f"{owner}key.pem"), "-out", str(pki / f"{owner}cert.pem")]
         run(*new, *signed, *purpose, "-subj", f"/CN=virtmem lab {owner}", *files)
 
 

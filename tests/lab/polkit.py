@@ -84,7 +84,7 @@ def make(place: Place) -> None:
     for name in ("rules.d", "share", "share/rules.d", "share/actions"):
         make_folder(folder(place) / name, None)
     root = _provide()
-    for path in (*Path("/").glob(_ACTIONS), *root.glob(_ACTIONS)):
+    for path in (*root.glob(_ACTIONS), *Path("/").glob(_ACTIONS)):  # the machine's win
         shutil.copy(path, folder(place) / "share/actions")
     (folder(place) / "bus.conf").write_text(_BUS_CONF.format(folder=folder(place)))
 
