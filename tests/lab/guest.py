@@ -17,7 +17,7 @@ from .console import GuestMemory, last_lines, last_record
 from .errors import LabError
 from .sizes import KIB, show
 
-BOOT_TIMEOUT = 300.0  # a Debian guest took 90 s on a machine with five times too much to do
+BOOT_TIMEOUT = 900.0  # a Debian guest once took five minutes, on a machine with twelve times too much to do
 _POLL = 0.1
 _RESTARTS_WITHIN = 5.0
 _STATES = {
