@@ -18,8 +18,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from hypervisor import Hypervisor, UnavailableError
 
-# Ansible's own, but for how long a connection outlives the last task that used it.
+# Ansible's own, but for how long a connection outlives the last task that used it; and fewer of them.
 os.environ["ANSIBLE_SSH_ARGS"] = "-C -o ControlMaster=auto -o ControlPersist=15s"
+os.environ["ANSIBLE_PIPELINING"] = "1"
 DEVICE = ["--device", "size=1GiB,block=2MiB,requested=0,alias=ua-mem"]
 
 

@@ -123,7 +123,16 @@ def test_project_has_a_playbook_of_each():
 def test_execution_environment(tmp_path):
     """ansible-builder takes the definition, and sees what the collection needs in one."""
     subprocess.run(
-        ["ansible-builder", "create", "-f", str(awx.AWX / "execution-environment.yml"), "-c", str(tmp_path), "-v", "2"],
+        [
+            "ansible-builder",
+            "create",
+            "-f",
+            str(awx.AWX / "execution-environment.yml"),
+            "-c",
+            str(tmp_path),
+            "--output-filename",
+            "Containerfile",
+        ],
         check=True,
         capture_output=True,
     )
