@@ -15,6 +15,8 @@ import re
 import typing as t
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
+from xml.sax.saxutils import escape
 
 from lxml import etree
 
@@ -311,7 +313,7 @@ def domain_xml(
         for index, size in enumerate(boot)
     )
     text = DOMAIN.format(
-        name=name,
+        name=escape(name),
         uuid=uuid,
         machine=machine,
         arch=arch,
@@ -935,6 +937,10 @@ class FakeHypervisor:
         return domain
 
     def connect(self, uri: str, read_only: bool, _user: str | None, _password: str | None) -> FakeHypervisor:
+        try:
+            urlsplit(uri)
+        except ValueError:  # virURIParse
+            raise _libvirt_errors.translate("open", 1, 0, f"internal error: Unable to parse URI {uri}") from None
         self.uri, self.read_only, self.opened = uri, read_only, self.opened + 1
         return self
 
