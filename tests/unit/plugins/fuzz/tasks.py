@@ -167,7 +167,7 @@ def of_spec(spec, wild, exclusive=()):
     others = [name for name in spec if name not in required]
 
     def values(chosen):
-        for first, second in () if wild else exclusive:
+        for first, second in exclusive:
             chosen = chosen - {second} if first in chosen else chosen
         return st.fixed_dictionaries({name: of_option(name, spec[name], wild) for name in [*required, *sorted(chosen)]})
 

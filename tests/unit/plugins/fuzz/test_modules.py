@@ -37,7 +37,18 @@ def share(name):
 
 
 def definitions(hypervisor):
-    return {name: [text and canonical(text) for text in domain.texts()] for name, domain in hypervisor.all.items()}
+    """What only a task changes: a running guest plugs by itself, and leaves."""
+    return {
+        name: (_without_plugged(domain.live) if domain.live else None, domain.config and canonical(domain.config))
+        for name, domain in hypervisor.all.items()
+    }
+
+
+def _without_plugged(text):
+    root = element(text)
+    for found in [root.find("currentMemory"), *root.findall("devices/memory/target/current")]:
+        found.getparent().remove(found)
+    return canonical(text_of(root))
 
 
 def foreign(hypervisor):
