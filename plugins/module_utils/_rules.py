@@ -50,6 +50,7 @@ SMALLEST_PAGE: t.Final = 4 * KIB
 
 # virDomainDeviceInfoParseXML keeps such aliases and drops all others without a word (libvirt 3.9 to 12.8).
 _USER_ALIAS: t.Final = re.compile(r"ua-[A-Za-z0-9_-]+", re.ASCII)
+_ADDRESS: t.Final = re.compile(r"0x[0-9a-f]{1,16}|[0-9]{1,20}", re.ASCII | re.IGNORECASE)
 _PCI_ADDRESS: t.Final = re.compile(r"(?:([0-9a-f]{4}):)?([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])", re.ASCII | re.IGNORECASE)
 
 
@@ -399,11 +400,9 @@ def host_backing(definition: Definition, device: MemoryDevice) -> tuple[int | No
 
 def normal_guest_address(text: str) -> int:
     """A guest physical address, as libvirt writes it (0x140000000) or in decimal."""
-    try:
-        address = int(text.strip(), 0)
-    except ValueError:
-        address = -1
-    if not 0 < address < 2**64:
+    text = text.strip()
+    address = int(text, 16 if text[:2] in ("0x", "0X") else 10) if _ADDRESS.fullmatch(text) else 0
+    if not 0 < address <= _HIGHEST_ADDRESS:
         raise VirtmemError(
             "unsupported",
             f"guest_address: {text!r} is not an address.",

@@ -626,10 +626,13 @@ class FakeDomain:
 
     def statistics(self) -> GuestStatistics:
         self._note("statistics", None)
+        if self.live is None:
+            refuse("read the guest's statistics", 55, "domain is not running")
         return self.statistics_now()
 
     def statistics_now(self) -> GuestStatistics:
-        if self._root("live").find("devices/memballoon[@model='virtio']") is None or self.guest.usable is None:
+        balloon = self._root("live").find("devices/memballoon")
+        if balloon is None or balloon.get("model") == "none" or self.guest.usable is None:
             return GuestStatistics(rss=GIB)
         if not self._last_update:
             return GuestStatistics(actual=self.actual, rss=GIB)
@@ -759,6 +762,10 @@ class FakeDomain:
                 refuse(scope, 35, f"requested size must be smaller than or equal to @size ({kib}KiB)")
         cells = len(root.findall("cpu/numa/cell"))
         node = target.findtext("node")
+        if memory.get("model") == "virtio-pmem":
+            if node is not None:
+                refuse(scope, 67, "virtio-pmem does not support NUMA nodes")
+            return
         if not cells and root.find("os/type").get("arch") == "x86_64":
             refuse(scope, 35, "can't add memory backend as guest has no NUMA nodes configured")
         if cells and node is None:

@@ -43,9 +43,11 @@ def check(name, left):
     if failed:
         assert left["error_code"] in ERROR_CODES
         assert left["msg"].strip()
-        assert isinstance(left["hint"], str)
+        assert left["msg"].isprintable()  # on one line, and nothing that steers a terminal
+        assert left["hint"].isprintable()
     else:
         assert "error_code" not in left
+    assert all(warning.isprintable() for warning in left.warned)
     said = {key: left.get(key) for key in ("msg", "hint", "details", "error_code", "pending")}
     text = json.dumps([said, left.warned], ensure_ascii=False)
     assert tasks.SECRET not in json.dumps(left, ensure_ascii=False)

@@ -10,8 +10,10 @@ in a spec: texts of an option that neither `TAME` nor `WILD` names are of every 
 
 from __future__ import annotations
 
+import yaml
 from hypothesis import strategies as st
 
+from ansible_collections.virtmem.libvirt.tests.unit.plugins import running
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake_hypervisor import UUID
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fuzz.hosts import hypervisors
 
@@ -171,11 +173,31 @@ def of_spec(spec, wild, exclusive=()):
             chosen = chosen - {second} if first in chosen else chosen
         return st.fixed_dictionaries({name: of_option(name, spec[name], wild) for name in [*required, *sorted(chosen)]})
 
-    return st.sets(st.sampled_from(others), min_size=min(1, len(others)), max_size=5).flatmap(values)
+    chosen = st.sets(st.sampled_from(others), min_size=1, max_size=5) if others else st.just(set())
+    return chosen.flatmap(values)
 
 
-def tasks(spec):
-    return st.booleans().flatmap(lambda wild: of_spec(spec, wild))
+def tasks(name):
+    """Options of any sort; or those of a documented example, for a domain that is there, and some put to others."""
+    spec = running.argument_spec(name)["argument_spec"]
+    documented = [options for options in examples(name) if set(options) <= set(spec)]
+    any_sort = st.booleans().flatmap(lambda wild: of_spec(spec, wild))
+    about = {"domain": spec["domain"]} if "domain" in spec else {}
+    told = st.builds(
+        lambda *parts: {key: value for part in parts for key, value in part.items()},
+        st.sampled_from(documented),
+        st.one_of(st.just({}), st.just({}), any_sort),
+        of_spec(about, wild=False),
+    )
+    return st.one_of(any_sort, told)
+
+
+def examples(name):
+    """The options of each task in the module's documentation, without what a template fills in."""
+    for task in yaml.safe_load(running.import_module(name).EXAMPLES):
+        options = task.get(f"virtmem.libvirt.{name}")
+        if options is not None:
+            yield {key: value for key, value in options.items() if "{{" not in str(value)}
 
 
 def number_of_options(spec):

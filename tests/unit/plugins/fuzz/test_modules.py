@@ -136,7 +136,7 @@ def test_module(name):
         max_examples=share(name),
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
     )
-    @given(tasks.hypervisor, tasks.tasks(specs()[name]))
+    @given(tasks.hypervisor, tasks.tasks(name))
     def fuzz(hypervisor, options):
         tally.note(name, hold_together(name, hypervisor, options))
 
