@@ -469,7 +469,7 @@ class FakeDomain:
     def xml(self, scope: str, secure: bool = False) -> str:
         self._note("xml", scope)
         if secure and self.hypervisor.read_only:
-            refuse("read the definition with passwords", 29, "virDomainGetXMLDesc with secure flag, read only access")
+            refuse("read the definition with passwords", 29, "virDomainGetXMLDesc with secure flag")
         text = self.live if scope == "live" else self.config
         if text is None and scope == "live":  # as LibvirtDomain.xml says it
             refuse("live", 55, "domain is not running")
