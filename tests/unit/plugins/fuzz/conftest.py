@@ -12,6 +12,6 @@ def pytest_terminal_summary(terminalreporter, config):
         return
     seed = config.getoption("hypothesis_seed") or "the same each time"
     total = sum(counts.total() for counts in tally.outcomes.values())
-    terminalreporter.section(f"fuzz: {total} tasks, seed {seed}")
+    terminalreporter.section(f"fuzz: {total} examples, seed {seed}")
     for line in tally.lines():
         terminalreporter.write_line(line)

@@ -18,6 +18,10 @@ def note(name, left):
         outcome = left["error_code"]
     else:
         outcome = "changed" if left["changed"] else "unchanged"
+    count(name, outcome)
+
+
+def count(name, outcome):
     outcomes[name][outcome] += 1
 
 
