@@ -70,6 +70,13 @@ def resolve_scopes(scope: str, state: DomainState) -> tuple[Scope, ...]:
             hint="Say scope=live.",
             details={"scope": scope},
         )
+    if not state.active and not state.persistent:  # a transient domain that stopped while it was looked at
+        raise VirtmemError(
+            "domain_not_found",
+            f"{state.name} is no longer there.",
+            hint="A transient domain is gone when it stops; define it to keep it.",
+            details={"domain": state.name},
+        )
     scopes: list[Scope] = []
     if scope in ("live", "both") or (scope == "auto" and state.active):
         scopes.append("live")

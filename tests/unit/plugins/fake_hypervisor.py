@@ -959,7 +959,7 @@ class FakeHypervisor:
         return self.calls.count((name, scope))
 
     def domain(self, name_or_uuid: str) -> FakeDomain:
-        for domain in self.all.values():
+        for domain in self.domains():
             if name_or_uuid in (domain.name, UUID):
                 return domain
         error = _libvirt_errors.translate("look up the domain", 42, 10, f"Domain not found: {name_or_uuid}")
@@ -967,13 +967,13 @@ class FakeHypervisor:
         raise error
 
     def domains(self) -> list[FakeDomain]:
-        return list(self.all.values())
+        return [domain for domain in self.all.values() if domain.live or domain.config]
 
     def survey(self) -> list[Sighting]:
         self.calls.append(("survey", None))
         return [
             Sighting(domain, domain.state_now(), domain.statistics_now() if domain.live else None)
-            for domain in self.all.values()
+            for domain in self.domains()
         ]
 
     @contextmanager

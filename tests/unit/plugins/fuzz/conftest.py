@@ -4,14 +4,17 @@
 
 from __future__ import annotations
 
+from hypothesis import settings
+
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fuzz import tally
 
 
 def pytest_terminal_summary(terminalreporter, config):
     if not tally.outcomes:
         return
-    seed = config.getoption("hypothesis_seed") or "the same each time"
-    total = sum(counts.total() for counts in tally.outcomes.values())
-    terminalreporter.section(f"fuzz: {total} examples, seed {seed}")
+    steady = settings.get_profile(settings.get_current_profile_name()).derandomize
+    seed = "the same each time" if steady else f"seed {config.getoption('hypothesis_seed')}"
+    total = sum(sum(counts.values()) for counts in tally.outcomes.values())
+    terminalreporter.section(f"fuzz: {total} examples, {seed}")
     for line in tally.lines():
         terminalreporter.write_line(line)
