@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import secrets
 import shutil
 import sys
 import tarfile
@@ -145,6 +146,20 @@ def units(session: nox.Session) -> None:
         coverage.append("--cov-fail-under=95")
     with session.chdir(place):
         session.run("python", "-m", "pytest", *coverage, "-o", f"cache_dir={tree.WORK}/caches/pytest", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """10,000 tasks nobody would write, and as many odd documents; other ones each time. [-- EXAMPLES [SEED]]"""
+    install(session, "units")
+    place = tree.arrange("fuzz")
+    examples, seed, *_ = [*session.posargs, *("10000", str(secrets.randbelow(2**32)))[len(session.posargs) :]]
+    session.env.update(PYTHONPATH=str(tree.collections_path(place)), VIRTMEM_FUZZ_EXAMPLES=examples)
+    with session.chdir(place):
+        session.run(
+            *("python", "-m", "pytest", "-o", f"cache_dir={tree.WORK}/caches/pytest", "--hypothesis-profile=new"),
+            *(f"--hypothesis-seed={seed}", "tests/unit/plugins/fuzz"),
+        )
 
 
 @nox.session

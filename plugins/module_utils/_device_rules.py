@@ -176,6 +176,13 @@ def _check_slot(device: MemoryDevice, definition: Definition) -> None:
     if device.slot is None:
         return
     taken = {other.slot for other in definition.devices if (other.index, other.alias) != (device.index, device.alias)}
+    if device.slot < 0:
+        raise VirtmemError(
+            "unsupported",
+            f"slot: {device.slot} is no number of a slot.",
+            hint="Slots are numbered from 0; leave the option out, and libvirt chooses one.",
+            details={"slot": device.slot, "nearest": 0},
+        )
     if device.slot in taken:
         free = next(number for number in range(len(taken) + 1) if number not in taken)
         raise VirtmemError(

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 import uuid
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._size import parse
 Params = t.Mapping[str, t.Any]
 
 UNLIMITED: t.Final = "unlimited"
+# Control characters, halves of surrogate pairs, and what is no character: XML has no way to write most of them.
+_LOST_IN_XML: t.Final = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\ufffe\\uffff]")
 
 
 @dataclass(frozen=True)
@@ -193,6 +196,7 @@ def _device_wish(position: int, params: Params) -> DeviceWish:
         ("guest_address", _rules.normal_guest_address),
         ("pci_address", _rules.normal_pci_address),
         ("uuid", lambda text: _uuid(text, place)),
+        ("path", lambda text: _path(text, place)),
     ):
         if name in stated:
             stated[name] = read(stated[name])
@@ -200,6 +204,25 @@ def _device_wish(position: int, params: Params) -> DeviceWish:
         if name in stated:
             stated[name] = stated[name] or None
     return DeviceWish(place, model, alias, stated)
+
+
+def _path(text: str, place: str) -> str:
+    """libvirt's schema wants an absolute path (absFilePath), which it checks only if asked to."""
+    if not text.startswith("/"):
+        raise VirtmemError(
+            "unsupported",
+            f"{place}.path: {text!r} is not an absolute path.",
+            hint="Write the whole path of the file or device on the hypervisor, from / on.",
+            details={"path": text},
+        )
+    if _LOST_IN_XML.search(text):
+        raise VirtmemError(
+            "unsupported",
+            f"{place}.path: {text!r} has a character that libvirt can't keep.",
+            hint="Rename the file, without line ends and control characters.",
+            details={"path": text},
+        )
+    return text
 
 
 def _uuid(text: str, place: str) -> str:

@@ -38,6 +38,11 @@ ERROR_CODES: t.Final[t.Mapping[str, str]] = {
 }
 
 
+def on_one_line(text: str) -> str:
+    """A sentence that may hold others' words: what would end a line, or steer a terminal, as Python writes it (\\n, \\x1b)."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+
+
 class VirtmemError(Exception):
     """A refusal or failure, in the words that the user reads.
 
@@ -48,8 +53,9 @@ class VirtmemError(Exception):
     def __init__(self, code: str, message: str, *, hint: str = "", details: t.Mapping[str, t.Any] | None = None):
         if code not in ERROR_CODES:
             raise KeyError(code)
+        message = on_one_line(message)
         super().__init__(message)
         self.code = code
         self.message = message
-        self.hint = hint
+        self.hint = on_one_line(hint)
         self.details: dict[str, t.Any] = dict(details or {})

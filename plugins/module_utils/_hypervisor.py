@@ -71,7 +71,12 @@ def _call(name: str) -> t.Iterator[None]:
         number, domain = exc.get_error_code() or 0, exc.get_error_domain() or 0
         raise _libvirt_errors.translate(name, number, domain, exc.get_error_message() or str(exc)) from None
     except LookupError as exc:  # the binding's own word for a tunable that the driver does not know
-        raise VirtmemError("unsupported", f"This libvirt can't {name} so: {exc}") from None
+        raise VirtmemError(
+            "unsupported",
+            f"This libvirt can't {name} so.",
+            hint="Its own words are in details.",
+            details={"libvirt_message": str(exc), "call": name},
+        ) from None
 
 
 class _EventLoop:

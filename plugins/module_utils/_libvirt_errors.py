@@ -76,10 +76,22 @@ _MEANINGS: t.Final = (
         "Run the task again when the other job (a migration, a backup, an unplug) is over.",
     ),
     _Meaning(
-        r"cannot be unplugged|unplugged while 'unplugged-inaccessible'",
+        r"cannot be unplugged|unplugged while 'unplugged-inaccessible'|hot unplug is not supported",
         "unplug_unsupported",
         "QEMU can't unplug this device.",
-        "It needs QEMU 8.1 and a machine type of 8.1 or later.",
+        "A virtio-mem device needs QEMU 8.1 and a machine type of 8.1 or later; others but DIMMs stay until a power-off.",
+    ),
+    _Meaning(
+        r"some of its memory is still plugged|unplugged while 'size' != '0'|rejected by the guest",
+        "partial",
+        "The guest has not let go of the device.",
+        "It may need the memory. Run the task again later.",
+    ),
+    _Meaning(
+        r"unplugged while 'requested-size' != '0'",
+        "domain_busy",
+        "Somebody else asked the guest to use the device again.",
+        "Run the task again.",
     ),
     _Meaning(
         r"No more available PCI slots",
@@ -88,41 +100,43 @@ _MEANINGS: t.Final = (
         "Add a pcie-root-port controller to the stored definition and restart the guest.",
     ),
     _Meaning(
-        r"maxMemory' is not defined|no NUMA nodes configured|At least one numa node",
+        r"maxMemory' is not defined|no NUMA nodes configured|At least one numa node|nvdimm is not enabled",
         "not_hotpluggable",
         "The domain is not prepared for memory devices.",
-        "It needs <maxMemory> and a <numa> cell.",
+        "It needs <maxMemory> and a <numa> cell; a running guest takes an NVDIMM only if it was started with one.",
     ),
     _Meaning(
         r"exceed domain's maxMemory|exceeds hotplug space|exceeds slots count|no free memory device slot"
-        r"|could not find position in guest address space|equal or greater than the actual memory size",
+        r"|could not find position in guest address space|equal or greater than the actual memory size"
+        r"|greater than the maximum memory size|invalid value of maxmem",
         "exceeds_max_memory",
         "The domain's maxMemory has no room for the device.",
         "Raise maxMemory in the stored definition, or make the device smaller.",
     ),
     _Meaning(
-        r"cannot modify memory",
+        r"cannot modify memory|changing device '.*' is not allowed|cannot resize the maximum memory"
+        r"|requires restrictive numa mode|can't change numatune mode",
         "immutable",
-        "A running guest's device can't change so.",
-        "Only requested of a virtio-mem device changes in a running guest; say scope=config for the rest.",
+        "This can't change in a running guest.",
+        "Of a device, only requested of a virtio-mem device does; say scope=config for the rest.",
     ),
     # What follows is checked before any call; only somebody else's change in between can bring it about.
     _Meaning(
-        r"only '\d+' NUMA nodes|target NUMA node needs",
+        r"only '\d+' NUMA nodes|target NUMA node needs|hugepages: node .* not found",
         "node_not_found",
         "The guest has no such NUMA node.",
         _READ_AGAIN,
     ),
     _Meaning(
-        r"block size must be a power of two|block size too small",
+        r"block size must be a power of two|block size too small|'block-size' property has to be",
         "block_invalid",
         "libvirt does not take this block size.",
         "Leave the option block out, or give a larger power of two.",
     ),
     _Meaning(
-        r"integer multiple of block size|has to be multiples of|must be multiple of 0x",
+        r"integer multiple of block size|has to be multiples of|must be multiple of 0x|address must be aligned to",
         "not_multiple_of_block",
-        "The size is not a whole number of blocks.",
+        "The size or address is not a whole number of blocks.",
         _READ_AGAIN,
     ),
     _Meaning(
@@ -138,7 +152,8 @@ _MEANINGS: t.Final = (
         "Raise the slots of <maxMemory>.",
     ),
     _Meaning(
-        r"no device found with alias|memory device was not found|memory device not present|memory ('.*' )?not found",
+        r"no device found with alias|memory device was not found|memory device not present|memory ('.*' )?not found"
+        r"|Device '/machine/.*' not found",
         "device_not_found",
         "The device is no longer there.",
         _READ_AGAIN,
@@ -150,10 +165,10 @@ _MEANINGS: t.Final = (
         "Leave the option out.",
     ),
     _Meaning(
-        r"transient domains do not have|is not supported$|unsupported flags|failed to validate against schema",
+        r"overlaps with other memory device",
         "unsupported",
-        "This libvirt can't do that.",
-        "Its own words are in details.",
+        "Another memory device is at this guest_address.",
+        "Leave the option out, and libvirt chooses a free address.",
     ),
     _Meaning(
         r"NUMA node \d+ is unavailable|cellNum in virHostMemGetStats",
@@ -162,7 +177,7 @@ _MEANINGS: t.Final = (
         "Look at the options node_mask and placement.nodeset.",
     ),
     _Meaning(
-        r"unable to map backing store|Cannot allocate memory|hugetlbfs",
+        r"unable to map backing store|Cannot allocate memory|hugetlbfs|hugepage path",
         "host_lacks_memory",
         "The host can't back the memory with the pages that are asked for.",
         "Reserve huge pages of that size on the host, or use another page_size.",
@@ -192,10 +207,22 @@ _MEANINGS: t.Final = (
         "See that the option path names a file or device of the hypervisor, and that QEMU's user may read and write it.",
     ),
     _Meaning(
-        r"not available in session mode",
+        r"not available in session mode|memory controller is not mounted",
         "unsupported",
-        "A user's own daemon can't set memory limits or host nodes.",
-        "Use qemu:///system.",
+        "This daemon can't set memory limits or host nodes: it has no control groups.",
+        "Use qemu:///system, on a host that mounts the memory controller.",
+    ),
+    _Meaning(
+        r"cannot limit locked memory",
+        "unsupported",
+        "The hypervisor's daemon may not lock as much memory as the guest needs.",
+        "A hard_limit and locked memory need a daemon with CAP_SYS_RESOURCE.",
+    ),
+    _Meaning(
+        r"than or equal to swap_hard_limit|Invalid value .* for 'memory\.memsw",
+        "unsupported",
+        "swap_hard_limit counts memory and swap together: it needs a hard_limit that is not more.",
+        "Give both, or neither.",
     ),
     _Meaning(
         r"memory\.(limit_in_bytes|max).*Device or resource busy",
@@ -210,10 +237,26 @@ _MEANINGS: t.Final = (
         "Make room where libvirt keeps its definitions, and run the task again: it does what is left of steps.",
     ),
     _Meaning(
-        r"non unique alias detected",
+        r"non unique alias detected|slot '\d+' is already being used|device with the same address",
         "domain_busy",
-        "Somebody else made a device with this alias at the same time.",
+        "Somebody else made a device with this alias, slot or address at the same time.",
         "Run the task again.",
+    ),
+    _Meaning(
+        r"higher than max memory|without the balloon device",
+        "unsupported",
+        "The balloon can't do that: it takes from boot memory and DIMMs, and gives back what it took.",
+        "Give the guest more with memory, which is about its virtio-mem devices.",
+    ),
+    # Whatever else a version, a driver or a model does not have. Last: many of the texts above say so, too.
+    _Meaning(
+        r"transient domains do not have|failed to validate against schema|mutually exclusive"
+        r"|(is|are) not (supported|allowed)\b|does not support|not supported by QEMU|(is|are) only supported|only '.*' address"
+        r"|unsupported flags|doesn't take value|is required for model|required for virtio-pmem|different page size"
+        r"|two master hugepages|hugepages of sizes|must be specified when|slot count must be specified|modified with this API",
+        "unsupported",
+        "This libvirt, QEMU or domain can't do that.",
+        "Its own words are in details.",
     ),
     _Meaning(
         r"domain is not running",
@@ -237,7 +280,8 @@ def translate(call: str, number: int, domain: int, text: str) -> VirtmemError:
         )
     if _is_denied(number, text):
         return _denied(call, details)
-    if call == "open" and "Permission denied" in text and "ssh" not in text:
+    # The socket's; ssh says "root@host: Permission denied (publickey)".
+    if call == "open" and re.search(r"Permission denied(?! \()", text) and "ssh" not in text:
         return _denied(call, details)
     if call == "open":
         return VirtmemError(
@@ -299,7 +343,8 @@ def is_lost(number: int, domain: int) -> bool:
 def _is_denied(number: int, text: str) -> bool:
     """Whether it is the access control that says no. A certificate that is not trusted has polkit's number, too."""
     if number == _OPERATION_DENIED:
-        return "read only" in text
+        # On a read-only connection also "virDomainGetXMLDesc with secure flag"; the other one is about an ACPI index.
+        return "changing device" not in text
     return number in (_ACCESS_DENIED, _AUTH_FAILED, _AUTH_UNAVAILABLE) and "certificate" not in text
 
 

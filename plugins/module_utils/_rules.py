@@ -53,6 +53,7 @@ _PAGE_STRUCTURES: t.Final = 64
 
 # virDomainDeviceInfoParseXML keeps such aliases and drops all others without a word (libvirt 3.9 to 12.8).
 _USER_ALIAS: t.Final = re.compile(r"ua-[A-Za-z0-9_-]+", re.ASCII)
+_ADDRESS: t.Final = re.compile(r"0x[0-9a-f]{1,16}|[0-9]{1,20}", re.ASCII | re.IGNORECASE)
 _PCI_ADDRESS: t.Final = re.compile(r"(?:([0-9a-f]{4}):)?([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])", re.ASCII | re.IGNORECASE)
 
 
@@ -71,6 +72,13 @@ def resolve_scopes(scope: str, state: DomainState) -> tuple[Scope, ...]:
             f"scope={scope} needs a persistent domain, and {state.name} is transient: it has no stored definition.",
             hint="Say scope=live.",
             details={"scope": scope},
+        )
+    if not state.active and not state.persistent:  # a transient domain that stopped while it was looked at
+        raise VirtmemError(
+            "domain_not_found",
+            f"{state.name} is no longer there.",
+            hint="A transient domain is gone when it stops; define it to keep it.",
+            details={"domain": state.name},
         )
     scopes: list[Scope] = []
     if scope in ("live", "both") or (scope == "auto" and state.active):
@@ -440,11 +448,9 @@ def host_backing(definition: Definition, device: MemoryDevice, versions: Version
 
 def normal_guest_address(text: str) -> int:
     """A guest physical address, as libvirt writes it (0x140000000) or in decimal."""
-    try:
-        address = int(text.strip(), 0)
-    except ValueError:
-        address = -1
-    if not 0 < address < 2**64:
+    text = text.strip()
+    address = int(text, 16 if text[:2] in ("0x", "0X") else 10) if _ADDRESS.fullmatch(text) else 0
+    if not 0 < address <= _HIGHEST_ADDRESS:
         raise VirtmemError(
             "unsupported",
             f"guest_address: {text!r} is not an address.",

@@ -18,7 +18,7 @@ _PART: t.Final = re.compile(r"(\^)?(\d+)(?:-(\d+))?", re.ASCII)
 
 def parse_set(text: str) -> list[int]:
     """The members, in order. Raises ValueError for what is no set, or is an empty one."""
-    members: set[int] = set()
+    members = 0  # a bit for each: ranges cost nothing, however many there are
     for part in re.sub(r"\s+", "", text).split(","):
         match = _PART.fullmatch(part)
         if not match:
@@ -26,11 +26,11 @@ def parse_set(text: str) -> list[int]:
         first, last = int(match[2]), int(match[3] or match[2])
         if not first <= last <= _LARGEST:
             raise ValueError(text)
-        numbers = set(range(first, last + 1))
-        members = members - numbers if match[1] else members | numbers
+        bits = (1 << last + 1) - (1 << first)
+        members = members & ~bits if match[1] else members | bits
     if not members:
         raise ValueError(text)
-    return sorted(members)
+    return [number for number in range(members.bit_length()) if members >> number & 1]
 
 
 def format_set(members: t.Iterable[int]) -> str:

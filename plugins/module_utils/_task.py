@@ -16,7 +16,8 @@ import typing as t
 from ansible.module_utils.basic import AnsibleFallbackNotFound, AnsibleModule, missing_required_lib
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils import _hypervisor, _xml
-from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
+from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError, on_one_line
+from ansible_collections.virtmem.libvirt.plugins.module_utils._numbers import check_numbers
 from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Hypervisor
 from ansible_collections.virtmem.libvirt.plugins.module_utils._result import Facts, failure_facts
 from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import SYSTEM_CLOCK, Clock
@@ -103,6 +104,7 @@ def run_task(
         result["domain"] = {"name": params["domain"], "uuid": None, "state": None}
     require_libraries(module, {**result, "duration": 0.0})
     try:
+        check_numbers(module.argument_spec, params)
         hypervisor = (connect or _hypervisor.connect)(
             params["uri"], read_only or module.check_mode, params["auth_user"], params["auth_password"]
         )
@@ -116,7 +118,7 @@ def run_task(
     except VirtmemError as error:
         failure = {"msg": error.message, **failure_facts(error)}
     for warning in result.pop("_warnings", []):
-        module.warn(warning)
+        module.warn(on_one_line(warning))
     result["duration"] = round(time.monotonic() - start, 3)
     if failure:
         module.fail_json(**result, **failure)

@@ -30,7 +30,17 @@ if t.TYPE_CHECKING:
     Element = t.Any  # lxml ships no types
 
 
+# REMOTE_STRING_MAX: libvirt sends no longer text (remote_protocol.x). A bound to what a hostile hypervisor can cost us.
+_LONGEST: t.Final = 4 * 1024 * 1024
+
+
 def _parse(text: str, kind: str = "domain") -> Element:
+    if len(text) > _LONGEST:
+        raise VirtmemError(
+            "libvirt_error",
+            f"libvirt's XML of the {kind} is longer than libvirt can send.",
+            details={"length": len(text), "longest": _LONGEST},
+        )
     # Domain XML comes from libvirt, but a hypervisor may be hostile: no entities, no network, lxml's own size limits.
     parser = etree.XMLParser(
         resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, strip_cdata=False
@@ -57,7 +67,7 @@ def parse_definition(text: str) -> Definition:
         return _xml_read.definition(root)
     except (ValueError, ArithmeticError) as exc:
         raise VirtmemError(
-            "libvirt_error", "libvirt's XML of the domain has a value that is no number.", details={"reason": str(exc)}
+            "libvirt_error", "libvirt's XML of the domain says something that can't be.", details={"reason": str(exc)}
         ) from None
 
 
@@ -68,7 +78,7 @@ def parse_capabilities(text: str) -> HostTopology:
         return _xml_host.topology(root)
     except ValueError as exc:
         raise VirtmemError(
-            "libvirt_error", "libvirt's XML of the host has a value that is no number.", details={"reason": str(exc)}
+            "libvirt_error", "libvirt's XML of the host says something that can't be.", details={"reason": str(exc)}
         ) from None
 
 

@@ -31,6 +31,8 @@ if t.TYPE_CHECKING:
 
 _Pci = tuple[int, int, int, int]  # domain, bus, slot, function
 
+# More than there are; each can name any number of nodes.
+_MOST_PAGES: t.Final = 256
 _PORT_MODELS: t.Final = ("pcie-root-port", "pcie-switch-downstream-port")
 # Controllers that offer a device conventional slots, so that a lack of free ports is no obstacle.
 _SLOT_MODELS: t.Final = ("pci-bridge", "dmi-to-pci-bridge", "pcie-to-pci-bridge", "pcie-expander-bus")
@@ -109,7 +111,7 @@ def _backing(root: Element) -> Backing:
     allocation = backing.find("allocation")
     threads = None if allocation is None else allocation.get("threads")
     return Backing(
-        hugepages=None if hugepages is None else in_order(map(_huge_page, hugepages.iterfind("page"))),
+        hugepages=None if hugepages is None else in_order(map(_huge_page, _pages(hugepages))),
         source=_attribute(backing, "source", "type"),
         access=_attribute(backing, "access", "mode"),
         allocation_mode=_attribute(backing, "allocation", "mode"),
@@ -118,6 +120,13 @@ def _backing(root: Element) -> Backing:
         nosharepages=backing.find("nosharepages") is not None,
         discard=backing.find("discard") is not None,
     )
+
+
+def _pages(hugepages: Element) -> list[Element]:
+    pages = hugepages.findall("page")
+    if len(pages) > _MOST_PAGES:
+        raise ValueError(f"{len(pages)} sizes of huge pages")
+    return t.cast("list[Element]", pages)
 
 
 def _huge_page(page: Element) -> HugePage:
@@ -166,6 +175,8 @@ def _yes_no(value: str | None) -> bool | None:
 
 def device(position: int, memory: Element) -> MemoryDevice:
     own = _children(memory)
+    if "target" not in own:
+        raise ValueError("a memory device without <target>")
     source, target = _children(own.get("source")), _children(own.get("target"))
     driver, node, base = own.get("driver"), target.get("node"), target.get("address")
     return MemoryDevice(
@@ -245,7 +256,7 @@ def _binding(root: Element) -> Binding:
     hugepages = root.find("memoryBacking/hugepages")
     if hugepages is not None and len(hugepages) == 0:
         page_size = 0  # the host's default huge page size
-    for page in root.iterfind("memoryBacking/hugepages/page"):
+    for page in [] if hugepages is None else _pages(hugepages):
         size = scaled(page.get("size", "0"), page.get("unit"))
         if page.get("nodeset") is None:
             page_size = size

@@ -329,6 +329,12 @@ diff:
     after:
       description: After; empty if there is none.
       type: str
+    before_header:
+      description: The domain's name.
+      type: str
+    after_header:
+      description: The domain's name.
+      type: str
 error_code:
   description: What kind of failure it was, for rescue blocks. The collection's guide has the table.
   returned: failure

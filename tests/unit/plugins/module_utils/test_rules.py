@@ -173,6 +173,9 @@ def test_node_mask_without_a_node(text):
         ("", None),
         ("1GiB", None),
         ("9" * 5000, None),
+        ("1_000", None),
+        ("0b11", None),
+        ("٣", None),
     ],
 )
 def test_guest_address_text(text, address):
