@@ -470,8 +470,12 @@ class LibvirtDomain:
     def xml(self, scope: Scope, secure: bool = False) -> str:
         flags = libvirt.VIR_DOMAIN_XML_INACTIVE if scope == "config" else 0
         flags |= libvirt.VIR_DOMAIN_XML_SECURE if secure else 0
-        what = "read the definition with passwords" if secure else "read the domain's definition"
-        text = str(self._read(what, lambda domain: domain.XMLDesc(flags)))
+        text = str(
+            self._read(
+                "read the definition with passwords" if secure else "read the domain's definition",
+                lambda domain: domain.XMLDesc(flags),
+            )
+        )
         # A domain that stopped meanwhile answers with its stored definition, which has no id (virDomainDefFormat).
         if scope == "live" and not re.match(r"<domain\b[^>]*\bid=", text):
             raise VirtmemError(

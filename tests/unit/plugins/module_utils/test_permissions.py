@@ -30,19 +30,24 @@ LEVELS = {
 USERS = {"stranger": 1, "reader": 1, "runner": 2, "operator": 3, "starter": 4}
 
 
+# The ways on which the door calls libvirt: what they do is their first argument, in words.
+WAYS = {"_call", "read", "change", "_read", "_change"}
+
+
 def calls_of_the_door():
-    """What the door calls its calls: the words in each `with _call(...)`."""
+    """What the door calls its calls."""
     tree = ast.parse((ROOT / "plugins/module_utils/_hypervisor.py").read_text(encoding="utf-8"))
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_call":
-            (argument,) = node.args
-            choices = [argument.body, argument.orelse] if isinstance(argument, ast.IfExp) else [argument]
+        if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in WAYS:
+            words = node.args[0]
+            choices = [words.body, words.orelse] if isinstance(words, ast.IfExp) else [words]
             for choice in choices:
                 if isinstance(choice, ast.Constant):
                     yield choice.value
-                else:
-                    assert ast.unparse(choice).startswith("_CHANGE[")
+                elif ast.unparse(choice).startswith("_CHANGE["):
                     yield from _hypervisor._CHANGE.values()
+                else:
+                    assert ast.unparse(choice) == "name"  # handed on, from one way to another
 
 
 def permissions(text):
