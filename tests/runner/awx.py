@@ -71,9 +71,9 @@ class Job:
         return last
 
     @property
-    def changed(self):
-        """Return the hosts on which something changed."""
-        return sorted(self.stats["changed"])
+    def outcome(self):
+        """Return the hosts on which something changed, or what went wrong."""
+        return sorted(self.stats["changed"]) if self.status == "successful" else self.failures or self.status
 
     def results(self, action):
         """Return (host, result) of each event of this module, as AWX stores them."""

@@ -79,8 +79,9 @@ class Hypervisor:
         return _sum("requested", self.xml(guest, "--config"))
 
     def total(self, guest):
-        """Return the guest's own MemTotal, in bytes."""
-        return json.loads(lab("guest", "mem", guest, "--name", self.lab, "--json"))["MemTotal"]
+        """Return the guest's own MemTotal, in bytes, as it says it next."""
+        words = ("--fresh", "--timeout", "60", "--json")
+        return json.loads(lab("guest", "mem", guest, "--name", self.lab, *words))["MemTotal"]
 
     def await_total(self, guest, total):
         lab("guest", "mem", guest, "--name", self.lab, "--wait-total", f"{total // 1024}KiB", "--timeout", "30")
