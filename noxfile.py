@@ -19,7 +19,7 @@ import nox
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from tools import ansible_test, parts, targets, tree
+from tools import ansible_test, parts, pythons, targets, tree
 
 SYSTEM_PYTHON = "/usr/bin/python3"  # the one that has the distribution's libvirt and lxml
 
@@ -38,7 +38,7 @@ if {"bench", "demo", "lab", "test"} & set(sys.argv):
 def install(session: nox.Session, name: str) -> None:
     """Install requirements/NAME.txt, unless this very text is what the session's venv was made from."""
     tree.claim(session.name)
-    folder = tree.ROOT / "requirements"
+    folder = tree.requirements()
     wanted = (folder / "ansible.txt").read_text() + (folder / f"{name}.txt").read_text()
     mark = Path(session.virtualenv.location) / "made-from"
     if mark.exists() and mark.read_text() == wanted:
@@ -124,11 +124,11 @@ def sanity(session: nox.Session) -> None:
     """Every `ansible-test sanity` test, with nothing ignored. [-- --test NAME ...]"""
     install(session, "ansible")
     place = tree.arrange("sanity")
-    pythons, folder = ansible_test.pythons()
+    versions, folder = ansible_test.sanity_pythons(session)
     path = os.pathsep.join(filter(None, [session.bin, folder, os.environ["PATH"]]))
     session.env.update(ansible_test.private_home(session, "sanity"), PATH=path)
     with session.chdir(place):
-        session.run("ansible-test", "sanity", *pythons, "--color", "no", *session.posargs)
+        session.run("ansible-test", "sanity", *versions, "--color", "no", *session.posargs)
 
 
 @nox.session
@@ -144,6 +144,24 @@ def units(session: nox.Session) -> None:
         coverage.append("--cov-fail-under=95")
     with session.chdir(place):
         session.run("python", "-m", "pytest", *coverage, "-o", f"cache_dir={tree.WORK}/caches/pytest", *session.posargs)
+
+
+@nox.session
+def portability(session: nox.Session) -> None:
+    """Unit tests by ansible-test, on each Python for targets that is here. [-- VERSION ...]"""
+    install(session, "ansible")
+    wanted = session.posargs or list(pythons.TARGETS)
+    found = {version: path for version in wanted if (path := pythons.find(version))}
+    for version in wanted:
+        if version not in found:
+            print(f"skipped: no Python {version} on this machine")
+    place = tree.arrange("portability")
+    session.env.update(ansible_test.private_home(session, "portability"))
+    session.env["PATH"] = os.pathsep.join([session.bin, *(str(path.parent) for path in found.values()), os.environ["PATH"]])
+    machines = [word for version in found for word in ("--target-python", f"venv/{version}")]
+    controller = f"origin:python={ansible_test.version_of(session)}"
+    with session.chdir(place):
+        session.run("ansible-test", "units", "--requirements", "--color", "no", "--controller", controller, *machines)
 
 
 @nox.session
@@ -168,6 +186,7 @@ def integration(session: nox.Session) -> None:
         wanted,
         targets.hypervisors(SYSTEM_PYTHON) if everywhere else [targets.chosen_hypervisor()],
         SYSTEM_PYTHON,
+        ansible_test.version_of(session),
         [{**environment, **home} for home in homes],
         must_have_all=not everywhere or os.environ.get("CI", "") == "true",
     )

@@ -16,7 +16,6 @@ import os
 import queue
 import re
 import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -115,11 +114,12 @@ class Worker:
 
 @dataclass
 class Run:
-    """The targets to run, on which hypervisors, with whose Python, in which environments; and what came of them."""
+    """The targets to run, on which hypervisors, with which Pythons, in which environments; and what came of them."""
 
     wanted: list[str]
     hypervisors: list[str]
     python: str
+    controller: str  # the version of the venv's own
     environments: list[dict[str, str]]  # one for each worker
     must_have_all: bool = False  # or may skip a hypervisor that this machine can't have
     results: dict[Job, Result] = field(default_factory=dict)
@@ -172,7 +172,7 @@ class Run:
         return told
 
     def _work(self, waiting: queue.SimpleQueue[Job], worker: Worker) -> None:
-        command = _command(self.python)
+        command = _command(self.python, self.controller)
         while True:
             try:
                 job = waiting.get_nowait()
@@ -216,11 +216,10 @@ def _steps(output: str) -> int:
     return sum(int(number) for number in re.findall(r"^testhost +: ok=(\d+)", output, re.MULTILINE))
 
 
-def _command(python: str) -> list[str]:
+def _command(python: str, ours: str) -> list[str]:
     """Let the controller be the venv's Python, and the target the system's, which has libvirt."""
     ask = "import sys; print('{}.{}'.format(*sys.version_info))"
     theirs = subprocess.run([python, "-c", ask], check=True, capture_output=True, text=True).stdout.strip()
-    ours = "{}.{}".format(*sys.version_info)
     return [
         *("ansible-test", "integration", "--color", "no", "--truncate", "0", "--diff"),
         *("--allow-destructive", "--allow-root", "--allow-unsupported"),

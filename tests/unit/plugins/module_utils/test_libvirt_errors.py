@@ -84,6 +84,11 @@ TEXTS = [
     (29, "operation forbidden: read only access prevents virDomainAttachDeviceFlags", "permission_denied"),
     (45, "authentication failed: access denied by policy", "permission_denied"),
     (94, "authentication unavailable: no polkit agent available", "permission_denied"),
+    (
+        67,
+        f"{UNSUPPORTED}Emulator '/usr/bin/qemu-system-x86_64' does not support machine type 'pc-q35-5.1'",
+        "unsupported",
+    ),
     (29, "operation forbidden: changing device 'acpi index' is not allowed", "libvirt_error"),
     (9, "operation failed: something nobody has seen", "libvirt_error"),
     (67, f"{UNSUPPORTED}non unique alias detected: ua-vm0", "domain_busy"),
