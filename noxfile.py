@@ -19,7 +19,7 @@ import nox
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from tools import ansible_test, parts, pythons, targets, tree
+from tools import ansible_test, matrix as test_matrix, parts, pythons, targets, tree
 
 SYSTEM_PYTHON = "/usr/bin/python3"  # the one that has the distribution's libvirt and lxml
 
@@ -31,7 +31,7 @@ os.environ.update(LC_ALL="C.UTF-8", PYTHONDONTWRITEBYTECODE="1", PIP_DISABLE_PIP
 # That it does without uv is no news.
 logging.getLogger("nox").addFilter(lambda record: not record.getMessage().startswith("uv binary"))
 # These speak to a person themselves, to the last line.
-if {"bench", "demo", "lab", "test"} & set(sys.argv):
+if {"bench", "demo", "lab", "matrix", "test"} & set(sys.argv):
     logging.getLogger("nox").setLevel(logging.CRITICAL)
 
 
@@ -207,6 +207,13 @@ def bench(session: nox.Session) -> None:
     place = tree.arrange("bench")
     session.env.update(ansible_settings(session), ANSIBLE_COLLECTIONS_PATH=str(tree.collections_path(place)))
     session.run(SYSTEM_PYTHON, str(tree.ROOT / "tests/bench/bench.py"), external=True)
+
+
+@nox.session(venv_backend="none")
+def matrix(session: nox.Session) -> None:
+    """The tests with each ansible-core; writes the matrix of the docs. [-- 2.16 ... | sanity | portability | integration]"""
+    if not test_matrix.run(session.posargs):
+        session.error()
 
 
 @nox.session
