@@ -21,7 +21,7 @@ import nox
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from tools import ansible_test, parts, targets, tree
+from tools import ansible_test, matrix as test_matrix, parts, pythons, targets, tree
 
 SYSTEM_PYTHON = "/usr/bin/python3"  # the one that has the distribution's libvirt and lxml
 
@@ -33,14 +33,14 @@ os.environ.update(LC_ALL="C.UTF-8", PYTHONDONTWRITEBYTECODE="1", PIP_DISABLE_PIP
 # That it does without uv is no news.
 logging.getLogger("nox").addFilter(lambda record: not record.getMessage().startswith("uv binary"))
 # These speak to a person themselves, to the last line.
-if {"bench", "demo", "lab", "test"} & set(sys.argv):
+if {"bench", "demo", "lab", "matrix", "test"} & set(sys.argv):
     logging.getLogger("nox").setLevel(logging.CRITICAL)
 
 
 def install(session: nox.Session, name: str) -> None:
     """Install requirements/NAME.txt, unless this very text is what the session's venv was made from."""
     tree.claim(session.name)
-    folder = tree.ROOT / "requirements"
+    folder = tree.requirements()
     wanted = (folder / "ansible.txt").read_text() + (folder / f"{name}.txt").read_text()
     mark = Path(session.virtualenv.location) / "made-from"
     if mark.exists() and mark.read_text() == wanted:
@@ -126,11 +126,11 @@ def sanity(session: nox.Session) -> None:
     """Every `ansible-test sanity` test, with nothing ignored. [-- --test NAME ...]"""
     install(session, "ansible")
     place = tree.arrange("sanity")
-    pythons, folder = ansible_test.pythons()
+    versions, folder = ansible_test.sanity_pythons(session)
     path = os.pathsep.join(filter(None, [session.bin, folder, os.environ["PATH"]]))
     session.env.update(ansible_test.private_home(session, "sanity"), PATH=path)
     with session.chdir(place):
-        session.run("ansible-test", "sanity", *pythons, "--color", "no", *session.posargs)
+        session.run("ansible-test", "sanity", *versions, "--color", "no", *session.posargs)
 
 
 @nox.session
@@ -163,6 +163,24 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def portability(session: nox.Session) -> None:
+    """Unit tests by ansible-test, on each Python for targets that is here. [-- VERSION ...]"""
+    install(session, "ansible")
+    wanted = session.posargs or list(pythons.TARGETS)
+    found = {version: path for version in wanted if (path := pythons.find(version))}
+    for version in wanted:
+        if version not in found:
+            print(f"skipped: no Python {version} on this machine")
+    place = tree.arrange("portability")
+    session.env.update(ansible_test.private_home(session, "portability"))
+    session.env["PATH"] = os.pathsep.join([session.bin, *(str(path.parent) for path in found.values()), os.environ["PATH"]])
+    machines = [word for version in found for word in ("--target-python", f"venv/{version}")]
+    controller = f"origin:python={ansible_test.version_of(session)}"
+    with session.chdir(place):
+        session.run("ansible-test", "units", "--requirements", "--color", "no", "--controller", controller, *machines)
+
+
+@nox.session
 def integration(session: nox.Session) -> None:
     """Integration targets, on real guests of a private hypervisor. [-- TARGET ... --all-hypervisors | --list]"""
     if "--list" in session.posargs:
@@ -184,6 +202,7 @@ def integration(session: nox.Session) -> None:
         wanted,
         targets.hypervisors(SYSTEM_PYTHON) if everywhere else [targets.chosen_hypervisor()],
         SYSTEM_PYTHON,
+        ansible_test.version_of(session),
         [{**environment, **home} for home in homes],
         must_have_all=not everywhere or os.environ.get("CI", "") == "true",
     )
@@ -235,6 +254,13 @@ def bench(session: nox.Session) -> None:
     place = tree.arrange("bench")
     session.env.update(ansible_settings(session), ANSIBLE_COLLECTIONS_PATH=str(tree.collections_path(place)))
     session.run(SYSTEM_PYTHON, str(tree.ROOT / "tests/bench/bench.py"), external=True)
+
+
+@nox.session(venv_backend="none")
+def matrix(session: nox.Session) -> None:
+    """The tests with each ansible-core; writes the matrix of the docs. [-- 2.16 ... | sanity | portability | integration]"""
+    if not test_matrix.run(session.posargs):
+        session.error()
 
 
 @nox.session

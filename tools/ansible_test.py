@@ -11,57 +11,48 @@ import configparser
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools import tree
+from tools import pythons, tree
 
 if TYPE_CHECKING:
     import nox
 
-OLDEST = "3.9"  # as in tests/config.yml
-ASK_PIP_VERSION = """
+# Which pip each Python is given by this ansible-test.
+ASK_PIP_VERSIONS = """
 from types import SimpleNamespace
 from ansible_test._internal.python_requirements import get_venv_packages
-print(get_venv_packages(SimpleNamespace(version="{}.{}"))["pip"])
+print(*{{get_venv_packages(SimpleNamespace(version=version))["pip"] for version in {}}})
 """
 
 
-def pythons() -> tuple[list[str], str]:
+def version_of(session: nox.Session) -> str:
+    """The Python of the session's venv, which is not always the one that nox runs on."""
+    return _ask(session, "python", "-c", "import sys; print('{}.{}'.format(*sys.version_info))").strip()
+
+
+def sanity_pythons(session: nox.Session) -> tuple[list[str], str]:
     """Name the Pythons to use, or ansible-test wants every one that it knows; and the folder where it finds the oldest.
 
     Tests of what runs on a hypervisor see the oldest Python that the collection promises, too, if this machine has it.
     """
-    ours = "{}.{}".format(*sys.version_info)
+    ours = version_of(session)
     arguments = ["--controller", f"origin:python={ours}", "--target-python", ours]
-    oldest = _find_oldest()
+    oldest = pythons.find(pythons.OLDEST)
     if not oldest:
-        print(f"no Python {OLDEST} on this machine: compile and import are tested with {ours} only")
+        print(f"no Python {pythons.OLDEST} on this machine: compile and import are tested with {ours} only")
         return arguments, ""
-    return [*arguments, "--target-python", OLDEST], str(oldest.parent)
-
-
-def _find_oldest() -> Path | None:
-    name = f"python{OLDEST}"
-    pyenv = shutil.which("pyenv")
-    root = os.environ.get("PYENV_ROOT") or (Path(pyenv).parent.parent if pyenv else Path.home() / ".pyenv")
-    found = [*sorted(Path(root).glob(f"versions/{OLDEST}.*/bin/{name}")), shutil.which(name)]
-    return next((Path(path) for path in found if path and _runs(path)), None)
-
-
-def _runs(python: Path | str) -> bool:
-    """Tell whether it is more than pyenv's stand-in for a version that is not chosen."""
-    return subprocess.run([python, "-c", ""], check=False, capture_output=True).returncode == 0
+    return [*arguments, "--target-python", pythons.OLDEST], str(oldest.parent)
 
 
 def private_home(session: nox.Session, name: str) -> dict[str, str]:
     """Make a home of this name with pip's bootstrap in ansible-test's cache and the caller's pip configuration."""
     home = tree.WORK / "homes" / name
-    version = _ask(session, "python", "-c", ASK_PIP_VERSION.format(*sys.version_info)).strip()
     cache = home / ".ansible/test/cache"
     cache.mkdir(parents=True, exist_ok=True)
-    shutil.copy(tree.ROOT / "tools/get_pip.py", cache / f"get_pip_{version.replace('.', '_')}.py")
+    for version in _ask(session, "python", "-c", ASK_PIP_VERSIONS.format(pythons.TARGETS)).split():
+        shutil.copy(tree.ROOT / "tools/get_pip.py", cache / f"get_pip_{version.replace('.', '_')}.py")
     _share_cache(home)
     target = home / ".config/pip/pip.conf"
     target.parent.mkdir(parents=True, exist_ok=True)

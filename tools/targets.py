@@ -16,7 +16,6 @@ import os
 import queue
 import re
 import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -59,11 +58,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a job. Steps are the tasks that ended well, as the play's recap counts them."""
+    """What came of a job."""
 
     passed: bool
     seconds: float
-    steps: int = 0
 
     def __str__(self) -> str:
         return f"{'ok' if self.passed else 'FAILED':<7} {self.seconds:4.0f} s"
@@ -99,6 +97,12 @@ class Worker:
         for name in (self.lab, f"{self.lab}-s"):
             subprocess.run([self.python, str(LAB), "down", "--name", name], check=False)
 
+    def versions(self) -> str:
+        """What the lab runs, in words; nothing where it is not up."""
+        status = [self.python, str(LAB), "status", "--name", self.lab, "--json"]
+        facts = json.loads(subprocess.run(status, check=True, capture_output=True, text=True).stdout)
+        return f"libvirt {facts['libvirt']}, QEMU {facts['qemu']}" if facts["running"] else ""
+
     def run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             command,
@@ -115,17 +119,19 @@ class Worker:
 
 @dataclass
 class Run:
-    """The targets to run, on which hypervisors, with whose Python, in which environments; and what came of them."""
+    """The targets to run, on which hypervisors, with which Pythons, in which environments; and what came of them."""
 
     wanted: list[str]
     hypervisors: list[str]
     python: str
+    controller: str  # the version of the venv's own
     environments: list[dict[str, str]]  # one for each worker
     must_have_all: bool = False  # or may skip a hypervisor that this machine can't have
     results: dict[Job, Result] = field(default_factory=dict)
     unavailable: dict[str, str] = field(default_factory=dict)
     ready: dict[str, Future[str]] = field(default_factory=dict)
     alone: dict[str, threading.Lock] = field(init=False)  # huge pages are the machine's: no target beside itself
+    versions: dict[str, str] = field(default_factory=dict)  # what each hypervisor is, in words
     speaking: threading.Lock = field(default_factory=threading.Lock)
 
     def all(self) -> bool:
@@ -139,6 +145,7 @@ class Run:
         with ThreadPoolExecutor(1) as setting_up:
             self.ready = {name: setting_up.submit(self._prepare, name) for name in self.hypervisors}
             self._work_off(waiting, min(len(self.environments), len(jobs)))
+        self._report()
         print()
         print("\n".join(self._table()))
         passed = sum(result.passed for result in self.results.values())
@@ -172,7 +179,7 @@ class Run:
         return told
 
     def _work(self, waiting: queue.SimpleQueue[Job], worker: Worker) -> None:
-        command = _command(self.python)
+        command = _command(self.python, self.controller)
         while True:
             try:
                 job = waiting.get_nowait()
@@ -189,7 +196,9 @@ class Run:
         started = time.monotonic()
         ended = worker.run(command)
         passed, seconds = ended.returncode == 0, time.monotonic() - started
-        self.results[job] = Result(passed, seconds, _steps(ended.stdout))
+        self.results[job] = Result(passed, seconds)
+        if job.hypervisor not in self.versions and (told := worker.versions()):
+            self.versions[job.hypervisor] = told
         told = re.findall(r'"msg": "(skipped: .*)"', ended.stdout) if passed else [ended.stdout.rstrip()]
         self._say("\n".join([*told, f"{self._name(job)} {self.results[job]}"]))
 
@@ -202,6 +211,16 @@ class Run:
             return f"{job.target:<36}"
         return f"{job.target:<36} {job.hypervisor:<13}"
 
+    def _report(self) -> None:
+        """Leave the counts for the test matrix."""
+        counts = {}
+        for hypervisor, versions in self.versions.items():
+            results = [result.passed for job, result in self.results.items() if job.hypervisor == hypervisor]
+            counts[versions] = {"passed": sum(results), "failed": len(results) - sum(results)}
+        reports = tree.WORK / "reports"
+        reports.mkdir(exist_ok=True)
+        (reports / "integration.json").write_text(json.dumps(counts))
+
     def _table(self) -> list[str]:
         """A line for each target, with a column for each hypervisor."""
         there = [name for name in self.hypervisors if name not in self.unavailable]
@@ -212,15 +231,10 @@ class Run:
         return [line.rstrip() for line in lines] + list(self.unavailable.values())
 
 
-def _steps(output: str) -> int:
-    return sum(int(number) for number in re.findall(r"^testhost +: ok=(\d+)", output, re.MULTILINE))
-
-
-def _command(python: str) -> list[str]:
+def _command(python: str, ours: str) -> list[str]:
     """Let the controller be the venv's Python, and the target the system's, which has libvirt."""
     ask = "import sys; print('{}.{}'.format(*sys.version_info))"
     theirs = subprocess.run([python, "-c", ask], check=True, capture_output=True, text=True).stdout.strip()
-    ours = "{}.{}".format(*sys.version_info)
     return [
         *("ansible-test", "integration", "--color", "no", "--truncate", "0", "--diff"),
         *("--allow-destructive", "--allow-root", "--allow-unsupported"),

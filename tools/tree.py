@@ -43,6 +43,22 @@ def belonging() -> list[str]:
     return sorted(name for name in names if (ROOT / name).is_file())
 
 
+def requirements() -> Path:
+    """The folder of pinned requirements; another ansible-core than our own, where VIRTMEM_CORE asks for one."""
+    ours = ROOT / "requirements"
+    core = os.environ.get("VIRTMEM_CORE")
+    if not core:
+        return ours
+    folder = WORK / "requirements" / core
+    shutil.copytree(ours, folder, dirs_exist_ok=True)
+    text = (ours / "ansible.txt").read_text()
+    (folder / "ansible.txt").write_text(
+        "".join(line for line in text.splitlines(keepends=True) if not line.startswith("ansible-core=="))
+        + f"ansible-core=={core}\n"
+    )
+    return folder
+
+
 _claims: dict[str, IO[str]] = {}
 
 

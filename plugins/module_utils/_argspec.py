@@ -12,6 +12,10 @@ import typing as t
 
 from ansible.module_utils.basic import env_fallback
 
+from ansible_collections.virtmem.libvirt.plugins.module_utils._python import require_python
+
+require_python()  # here, because this is the first file that a module imports
+
 Spec = dict[str, t.Any]
 
 

@@ -165,6 +165,12 @@ _MEANINGS: t.Final = (
         "Leave the option out.",
     ),
     _Meaning(
+        r"does not support machine type",  # QEMU 11.1 dropped those before 5.2; a resize still works
+        "unsupported",
+        "This QEMU no longer has the domain's machine type, so libvirt takes no new definition of it.",
+        "Give the domain a newer machine type first: virsh edit.",
+    ),
+    _Meaning(
         r"overlaps with other memory device",
         "unsupported",
         "Another memory device is at this guest_address.",

@@ -24,7 +24,7 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import SYSTE
 
 # What a distribution calls the two libraries: the target's own interpreter finds only these.
 _PACKAGES: t.Final[t.Mapping[str, str]] = {
-    "libvirt": "python3-libvirt (SUSE: python3-libvirt-python)",
+    "libvirt": "python3-libvirt (Debian, Fedora, RHEL) or python3-libvirt-python (SUSE)",
     "lxml": "python3-lxml",
 }
 

@@ -319,9 +319,9 @@ def pool_is_empty(hypervisor):
     return running_domain(hypervisor)
 
 
-def old(*libvirt):
+def old(*libvirt, qemu=(7, 2, 22)):
     def arrange(hypervisor):
-        hypervisor.versions_are = Versions(libvirt, (7, 2, 22))
+        hypervisor.versions_are = Versions(libvirt, qemu)
         return hypervisor.add().start()
 
     return arrange
@@ -398,6 +398,7 @@ BAD = {
     "old-libvirt-address": (old(9, 3, 0), {"size": "1GiB", "guest_address": "0x180000000"}, "unsupported"),
     "old-libvirt-memslots": (old(10, 0, 0), {"size": "1GiB", "dynamic_memslots": True}, "unsupported"),
     "no-virtio-mem-at-all": (old(7, 8, 0), {"size": "1GiB"}, "unsupported"),
+    "no-virtio-mem-in-qemu": (old(7, 9, 0, qemu=(5, 0, 1)), {"size": "1GiB"}, "unsupported"),
     "live-of-a-stopped-domain": (lambda hv: hv.add(device()), {"requested": "0", "scope": "live"}, "unsupported"),
     "both-of-a-stopped-domain": (lambda hv: hv.add(device()), {"requested": "0", "scope": "both"}, "unsupported"),
     "config-of-a-transient": (

@@ -1,0 +1,50 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import ast
+import json
+import sys
+
+import pytest
+
+from ansible_collections.virtmem.libvirt.plugins.module_utils import _python
+from ansible_collections.virtmem.libvirt.tests.unit.plugins import running
+
+UTILS = "ansible_collections.virtmem.libvirt.plugins.module_utils"
+
+
+@pytest.mark.parametrize("version", [(3, 7, 16), (3, 8, 18)])
+def test_an_older_python_is_told_so(monkeypatch, capsys, version):
+    monkeypatch.setattr(sys, "version_info", version)
+    with pytest.raises(SystemExit):
+        _python.require_python()
+    result = json.loads(capsys.readouterr().out)
+    assert (result["failed"], result["changed"], result["error_code"]) == (True, False, "unsupported")
+    assert ".".join(map(str, version)) in result["msg"]
+    assert sys.executable in result["msg"]
+    assert "ansible_python_interpreter" in result["hint"]
+
+
+@pytest.mark.parametrize("version", [(3, 9, 0), (3, 14, 1)])
+def test_the_others_hear_nothing(monkeypatch, capsys, version):
+    monkeypatch.setattr(sys, "version_info", version)
+    _python.require_python()
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("name", running.module_names())
+def test_every_module_asks_first(name):
+    """What an older Python can't read comes after _argspec, which asks before its own first line of that kind."""
+    module = ast.parse((running.ROOT / f"plugins/modules/{name}.py").read_text())
+    imported = [node.module for node in module.body if isinstance(node, ast.ImportFrom) and node.module.startswith(UTILS)]
+    assert imported[0] == f"{UTILS}._argspec"
+    argspec = ast.parse((running.ROOT / "plugins/module_utils/_argspec.py").read_text()).body
+    first = next(node for node in argspec if not isinstance(node, (ast.Import, ast.ImportFrom)) and not _is_text(node))
+    assert ast.unparse(first) == "require_python()"
+
+
+def _is_text(node):
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
