@@ -90,6 +90,8 @@ class DomainMemory:
         live = observed.live
         if live is None or plan.restarts:
             return
+        if self._params["check_host_memory"]:
+            check_host(plan, live, self._hypervisor)
         warning = guard_guest(
             change_of(plan, live, reserve),
             domain,
@@ -100,8 +102,6 @@ class DomainMemory:
         )
         if warning:
             self._report.warn(warning)
-        if self._params["check_host_memory"]:
-            check_host(plan, live, self._hypervisor)
 
     def _apply(self, plan: DomainPlan, wish: Wish, domain: Domain, texts: t.Mapping[Scope, str]) -> None:
         # A task with nothing to do, the most frequent one, has no use for it.

@@ -77,8 +77,8 @@ class VirtioMemDevice:
         if plan.writes and desired.node_mask is not None:
             nodes = _xml.parse_capabilities(self._hypervisor.capabilities()).node_ids
             _rules.check_host_nodes(desired.node_mask, "node_mask", nodes)
+        self._guard_host(plan, observed)  # first: it asks the guest for nothing
         self._guard_guest(plan, domain, observed, reserve)
-        self._guard_host(plan, observed)
         if state.saved and plan.writes:
             report.warn(_result.saved_warning(state))
         if self._check_mode or not plan.steps:

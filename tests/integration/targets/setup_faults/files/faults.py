@@ -82,10 +82,10 @@ class Faults:
 
     # ------------------------------------------------------------------------------------------------------- processes
 
-    def _qemu(self, guest):
-        """The process of a guest."""
-        uuid_text = self.domain(guest).UUIDString()
-        of_lab = [pid for pid in processes.of_lab(self.directory) if pid not in processes.daemons_of(self.directory)]
+    def _qemu(self, guest, directory=None):
+        """The process of a guest; in another lab's folder, the one that it migrates to."""
+        directory, uuid_text = directory or self.directory, self.domain(guest).UUIDString()
+        of_lab = [pid for pid in processes.of_lab(directory) if pid not in processes.daemons_of(directory)]
         return next(pid for pid in of_lab if uuid_text in Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8"))
 
     def crash(self, guest):
@@ -153,7 +153,7 @@ class Faults:
     # ------------------------------------------------------------------------------------------------------------- jobs
 
     def migrate(self, guest, other):
-        """Let the guest begin to move to another lab, so slowly that it does not arrive."""
+        """Let the guest begin to move to another lab, where a QEMU that is stopped takes no more of it after a while."""
         code = (
             "import libvirt, sys; libvirt.open(sys.argv[1]).lookupByName(sys.argv[2])"
             ".migrateToURI3(sys.argv[3], {'bandwidth': 1, 'migrate_uri': 'tcp://127.0.0.1'}, 1 | 2)"
@@ -163,6 +163,7 @@ class Faults:
             subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         domain = self.domain(guest)
         wait("the migration does not begin", lambda: domain.jobStats().get("memory_total", 0) > 0)
+        os.kill(self._qemu(guest, Lab.attach(other).directory), signal.SIGSTOP)
 
     def stay(self, guest):
         """Stop the migration."""
