@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from .debian_image import DebianImage
+from .debian_image import DebianImage, cached_image
 from .errors import LabError
 from .image import Image
 
@@ -97,8 +97,8 @@ class Place:
 
     @property
     def debian(self) -> DebianImage:
-        """The disk of Debian guests; there once the lab has had one."""
-        return DebianImage(self.directory / "debian")
+        """The disk of Debian guests by today's recipe; there once the lab has had one."""
+        return DebianImage(self.directory / cached_image().name)
 
     @property
     def log(self) -> Path:
