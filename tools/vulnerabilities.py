@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 def found_none(session: nox.Session, names: Iterable[str]) -> bool:
     """Print what is known; whether it is nothing."""
-    return all([_one(session, name) for name in names])
+    found = [name for name in names if not _one(session, name)]
+    return not found
 
 
 def _one(session: nox.Session, name: str) -> bool:

@@ -54,7 +54,12 @@ def test_numbers_that_do_not(params, option, nearest):
 
 @pytest.mark.parametrize(
     ("text", "line"),
-    [("münchen ✓", "münchen ✓"), ("a\nb\0", "a\\nb\\x00"), ("\x1b[31m", "\\x1b[31m"), ("\ud800\u202e", "\\ud800\\u202e")],
+    [
+        ("münchen ✓", "münchen ✓"),
+        ("a\nb\0", "a\\nb\\x00"),
+        ("\x1b[31m", "\\x1b[31m"),
+        ("\ud800\u202e", "\\ud800\\u202e"),
+    ],
 )
 def test_messages_stay_on_one_line(text, line):
     assert on_one_line(text) == line
