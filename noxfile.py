@@ -21,7 +21,7 @@ import nox
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from tools import ansible_test, matrix as test_matrix, parts, pythons, targets, tree
+from tools import ansible_test, locks, matrix as test_matrix, parts, pythons, targets, tree, vulnerabilities
 
 SYSTEM_PYTHON = "/usr/bin/python3"  # the one that has the distribution's libvirt and lxml
 
@@ -38,14 +38,15 @@ if {"bench", "demo", "lab", "matrix", "test"} & set(sys.argv):
 
 
 def install(session: nox.Session, name: str) -> None:
-    """Install requirements/NAME.txt, unless this very text is what the session's venv was made from."""
+    """Install requirements/NAME.txt by its lock, unless this very text is what the session's venv was made from."""
     tree.claim(session.name)
     folder = tree.requirements()
-    wanted = (folder / "ansible.txt").read_text() + (folder / f"{name}.txt").read_text()
+    source = locks.lock_of(folder / f"{name}.txt") or folder / f"{name}.txt"
+    wanted = (folder / "ansible.txt").read_text() + source.read_text()
     mark = Path(session.virtualenv.location) / "made-from"
     if mark.exists() and mark.read_text() == wanted:
         return
-    session.install("-qq", "-r", str(folder / f"{name}.txt"))
+    session.install("-qq", "-r", str(source))
     mark.write_text(wanted)
 
 
@@ -116,9 +117,31 @@ def lint(session: nox.Session) -> None:
             lambda: session.run("mypy", "--no-error-summary", *packages),
             lambda: session.run("yamllint", "--strict", "."),
             lambda: session.run("shellcheck", *shell_files),
+            lambda: _locked(session),
             lambda: session.run("reuse", "lint", "--lines"),
             lambda: session.run("ansible-lint", "--offline", "--profile", "production", "--strict", "--nocolor", "-q"),
         )
+
+
+def _locked(session: nox.Session) -> None:
+    if locks.stale():
+        session.error("./run lock: requirements/locked is not of what requirements says:", *locks.stale())
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Write requirements/locked anew: all packages of each session, with hashes. [-- NAME ...]"""
+    install(session, "lock")
+    for name in session.posargs or locks.names():
+        locks.make(session, name)
+
+
+@nox.session
+def audit(session: nox.Session) -> None:
+    """Ask PyPI whether a package in requirements/locked is known to be vulnerable. [-- NAME ...]"""
+    install(session, "lock")
+    if not vulnerabilities.found_none(session, session.posargs or locks.names()):
+        session.error("a locked package is known to be vulnerable")
 
 
 @nox.session

@@ -255,7 +255,9 @@ options:
         description: V(virtio-mem), V(virtio-pmem) - its PCI address, such as V(0000:04:00.0).
         type: str
       path:
-        description: V(nvdimm), V(virtio-pmem) - the file or device on the host that holds its contents. Needed to add one.
+        description:
+          - V(nvdimm), V(virtio-pmem) - the file or device on the host that holds its contents, as an absolute path. Needed to
+            add one.
         type: path
       align_size:
         description: V(nvdimm) - the alignment of the mapping, a multiple of 4 KiB.

@@ -27,4 +27,6 @@ def count(name, outcome):
 
 def lines():
     for name, counts in outcomes.items():
-        yield f"{name}: {sum(counts.values())}: " + ", ".join(f"{number} {what}" for what, number in counts.most_common())
+        yield f"{name}: {sum(counts.values())}: " + ", ".join(
+            f"{number} {what}" for what, number in counts.most_common()
+        )

@@ -116,7 +116,9 @@ TAME = {
 }
 # The same, of somebody who does not, or is tired.
 WILD = {
-    "domain": st.one_of(existing_domain, existing_domain, st.sampled_from(["web*", "*", "?", "[", "[!a]*", UUID, "no"])),
+    "domain": st.one_of(
+        existing_domain, existing_domain, st.sampled_from(["web*", "*", "?", "[", "[!a]*", UUID, "no"])
+    ),
     "alias": st.one_of(st.sampled_from(ALIASES), nasty),
     **dict.fromkeys(("node_mask", "nodeset", "cpus"), sets),
     "guest_address": addresses,

@@ -85,6 +85,11 @@ def test_scopes(scope, active, persistent, scopes):
         assert _rules.resolve_scopes(scope, state) == scopes
 
 
+def test_a_transient_domain_that_stopped_meanwhile_is_gone():
+    gone = DomainState("web1", "", "shutoff", active=False, persistent=False)
+    assert "web1" in refused("domain_not_found", _rules.resolve_scopes, "auto", gone).message
+
+
 # ------------------------------------------------------------------------------------------------------------- words
 
 

@@ -60,7 +60,10 @@ def provocations(hypervisor, read_only):
     yield "no statistics of it", domain.statistics
     yield "no unplug", lambda: domain.unplug("ua-vm0")
     yield "no XML", lambda: domain.define("<domain")
-    yield "not a domain", lambda: domain.define(DOMAIN.replace("<memory unit='MiB'>512</memory>", "").replace("512", "0"))
+    yield (
+        "not a domain",
+        lambda: domain.define(DOMAIN.replace("<memory unit='MiB'>512</memory>", "").replace("512", "0")),
+    )
     yield "balloon", lambda: domain.set_current_memory(4096 * MIB)
     yield "more than maxMemory", lambda: domain.define(DOMAIN.replace("4096", "256"))
     yield "read only", lambda: watcher.attach(device(), "config")
