@@ -28,8 +28,12 @@ HEADER = """\
 # Made by ./run lock. From: """
 
 
+# These are read by tools, and are not installed as they are: there is nothing to lock.
+NOT_INSTALLED = {"awx", "cores"}
+
+
 def names() -> list[str]:
-    return sorted(path.stem for path in (tree.ROOT / "requirements").glob("*.txt"))
+    return sorted({path.stem for path in (tree.ROOT / "requirements").glob("*.txt")} - NOT_INSTALLED)
 
 
 def lock_of(source: Path) -> Path | None:

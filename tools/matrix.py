@@ -89,7 +89,10 @@ def _cell(part: str, core: Core) -> bool:
     rows = _ROWS[part](log.read_text(errors="replace"))
     _keep({row: cell for row, cell in rows.items() if cell != (0, 0)}, core)
     told = "; ".join(f"{row}: {_words(cell)}" for row, cell in rows.items())
-    print(f"{part:<12} {core.title}: {told or 'nothing'}" + ("" if ended.returncode == 0 else f" FAILED, see {log}"), flush=True)
+    print(
+        f"{part:<12} {core.title}: {told or 'nothing'}" + ("" if ended.returncode == 0 else f" FAILED, see {log}"),
+        flush=True,
+    )
     return ended.returncode == 0
 
 
@@ -174,7 +177,9 @@ target, each of which runs on real guests; for the rest, a unit test or a sanity
 def page(known: dict[str, dict[str, dict[str, object]]]) -> str:
     """The page of the docs: a row for each hypervisor, then one for each kind of test without."""
     titles = [core.title for core in cores()]
-    rows = sorted(known, key=lambda row: (not row.startswith("libvirt"), [int(n) for n in re.findall(r"\d+", row)], row))
+    rows = sorted(
+        known, key=lambda row: (not row.startswith("libvirt"), [int(n) for n in re.findall(r"\d+", row)], row)
+    )
     lines = [_row(["", *titles])]
     for row in rows:
         cells = (known[row].get(title) for title in titles)
