@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from tools import pythons, tree
 
-RESULTS = tree.ROOT / "docs/docsite/matrix.json"
+RESULTS = tree.ROOT / "tests/matrix.json"
 PAGE = tree.ROOT / "docs/docsite/rst/test_matrix.rst"
 REPORT = tree.WORK / "reports/integration.json"
 PARTS = ("sanity", "portability", "integration")

@@ -201,7 +201,7 @@ def _address(memory: t.Any) -> tuple[str, ...] | None:
         return None
     return (
         address.get("type"),
-        *(str(int(address.get(part, "0"), 0)) for part in ("domain", "bus", "slot", "function")),
+        *(str(int(address.get(part, "0"), 0)) for part in ("domain", "bus", "slot", "function", "cssid", "ssid", "devno")),
     )
 
 
@@ -753,8 +753,9 @@ class FakeDomain:
             block, requested = size_of(target.find("block")), size_of(target.find("requested"))
             if block == 0 or block & (block - 1):
                 refuse(scope, 35, "block size must be a power of two")
-            if block < 2 * MIB:
-                refuse(scope, 35, "block size too small, must be at least 2048KiB")
+            smallest = self.hypervisor.thp or 2 * MIB  # libvirt asks its host
+            if block < smallest:
+                refuse(scope, 35, f"block size too small, must be at least {smallest // 1024}KiB")
             if requested % block:
                 refuse(scope, 35, "requested size must be an integer multiple of block size")
             if requested > size_of(target.find("size")):
@@ -780,6 +781,11 @@ class FakeDomain:
     def _place(self, root: t.Any, memory: t.Any, scope: str) -> None:
         """A PCI address for a virtio device without one: on a free root port, or in a free slot of bus 0."""
         if memory.find("address") is not None or memory.get("model") not in (_VIRTIO_MEM, "virtio-pmem"):
+            return
+        if root.find("os/type").get("arch") == "s390x":  # libvirt 11.1, where virtio devices are on the channel subsystem
+            used = {int(found.get("devno"), 0) for found in root.findall("devices//address[@type='ccw']")}
+            devno = next(number for number in range(100) if number not in used)
+            etree.SubElement(memory, "address", type="ccw", cssid="0xfe", ssid="0x0", devno=f"0x{devno:04x}")
             return
         taken = {_address(found)[2:4] for found in root.findall("devices//*[address]") if found.tag != "target"}
         ports = [int(found.get("index")) for found in root.findall("devices/controller[@model='pcie-root-port']")]

@@ -20,10 +20,12 @@ from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake_hypervisor impo
     MIB,
     SID,
     TRIXIE,
+    FakeDomain,
     FakeHypervisor,
     Guest,
     canonical,
     device,
+    domain_xml,
     element,
     without_memory,
 )
@@ -941,6 +943,49 @@ def test_trap_13_arm_with_large_pages(play, hypervisor, thp, block):
     hypervisor.add(arch="aarch64", machine="virt-9.2")
     left = play(size="16GiB")
     assert left["device"]["block"] == block
+
+
+def test_trap_13_arm_says_the_nearest_whole_block(play, hypervisor):
+    hypervisor.thp = 512 * MIB
+    large = device(size=16 * GIB, block=512 * MIB, requested=GIB)
+    domain = hypervisor.add(large, arch="aarch64", machine="virt-9.2").start()
+    left = play(requested="1300MiB")
+    assert left["error_code"] == "not_multiple_of_block"
+    assert "512 MiB" in left["msg"]
+    assert left["details"]["nearest"] == 1536 * MIB
+    assert hypervisor.writes == []
+    left = play(requested="1536MiB")
+    assert (left["device"]["current"], left["changed"]) == (1536 * MIB, True)
+    assert ">1572864</requested>" in domain.texts()[1]
+
+
+def s390x(hypervisor, *devices):
+    """A domain as libvirt 11.1 and later have it for s390x: no NUMA node, no PCI."""
+    hypervisor.versions_are, hypervisor.thp = Versions((11, 3, 0), (10, 0, 13)), MIB
+    text = domain_xml(*devices, arch="s390x", machine="s390-ccw-virtio-10.0")
+    domain = FakeDomain(hypervisor, re.sub(r"<numa>.*?</numa>|<controller [^>]*/>", "", text, flags=re.DOTALL))
+    hypervisor.all[domain.name] = domain
+    return domain
+
+
+def test_s390x_has_a_ccw_address_and_no_node(play, hypervisor):
+    ccw = "<address type='ccw' cssid='0xfe' ssid='0x0' devno='0x0003'/>"
+    domain = s390x(hypervisor, device(node=None, block=MIB, requested=GIB, extra=ccw)).start()
+    left = play(requested="1025MiB")
+    assert (left["device"]["node"], left["device"]["current"]) == (None, 1025 * MIB)
+    assert left["device"]["pci_address"] is None
+    assert [step["done"] for step in left["steps"]] == [True, True]
+    live, config = domain.texts()
+    assert canonical(ccw) in canonical(config)
+    assert 'devno="0x0003"' in live
+    assert not play(requested="1025MiB")["changed"]
+
+
+def test_s390x_takes_a_device_without_a_node(play, hypervisor):
+    s390x(hypervisor)
+    left = play(size="4GiB", requested="1GiB")
+    assert (left["device"]["node"], left["device"]["block"]) == (None, MIB)
+    assert play(size="4GiB", node=0, alias="ua-b")["error_code"] == "node_not_found"
 
 
 def test_trap_13_arm_of_a_remote_host(play, hypervisor):

@@ -28,18 +28,30 @@ LONGEST = 300  # seconds
 
 
 def plugged(domain):
-    return sum(int(number) * 1024 for number in CURRENT.findall(domain.XMLDesc(0)))
+    try:
+        return sum(int(number) * 1024 for number in CURRENT.findall(domain.XMLDesc(0)))
+    except libvirt.libvirtError:  # it is gone
+        return 0
 
 
 def listen(name, folder, victim=None):
     libvirt.virEventRegisterDefaultImpl()
     connection = libvirt.open(Lab.attach(name).uri)
-    has = {domain.name(): plugged(domain) for domain in connection.listAllDomains(1)}
+    guests = {domain.name(): domain for domain in connection.listAllDomains(1)}
+    has = {name: plugged(guest) for name, guest in guests.items()}
     heard = [{"domain": None, "sum": sum(has.values())}]
     doomed = []
 
+    def catch_up():
+        """Events of two guests may come in the wrong order: what has shrunk by now had shrunk before another grew."""
+        for name, guest in guests.items():
+            has[name] = min(has[name], plugged(guest))
+
     def note(domain, size):
+        grows = size > has[domain]
         has[domain] = size
+        if grows:
+            catch_up()
         heard.append({"domain": domain, "sum": sum(has.values())})
 
     def resized(_connection, domain, _alias, size, _data):  # each guest has one device
