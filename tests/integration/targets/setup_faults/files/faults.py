@@ -163,12 +163,14 @@ class Faults:
             subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         domain = self.domain(guest)
         wait("the migration does not begin", lambda: domain.jobStats().get("memory_total", 0) > 0)
-        os.kill(self._qemu(guest, Lab.attach(other).directory), signal.SIGSTOP)
+        pid = self._qemu(guest, Lab.attach(other).directory)
+        os.kill(pid, signal.SIGSTOP)
+        (self.folder / f"{guest}.moves").write_text(str(pid), encoding="utf-8")
 
     def stay(self, guest):
-        """Stop the migration."""
+        """Let the migration fail, so that the guest is where it was."""
         domain = self.domain(guest)
-        domain.abortJob()
+        os.kill(int((self.folder / f"{guest}.moves").read_text(encoding="utf-8")), signal.SIGKILL)
         wait("the migration does not end", lambda: domain.jobInfo()[0] == libvirt.VIR_DOMAIN_JOB_NONE)
 
     # ------------------------------------------------------------------------------------------------------------- disk
