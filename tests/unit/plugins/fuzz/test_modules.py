@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from ansible_collections.virtmem.libvirt.tests.unit.plugins import running
-from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake_hypervisor import canonical, element, text_of
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake_hypervisor import Guest, canonical, element, text_of
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fuzz import grammar, tally, tasks
 
 EXAMPLES = int(os.environ.get("VIRTMEM_FUZZ_EXAMPLES", "500"))
@@ -94,6 +94,11 @@ def run(name, hypervisor, options, check=False):
     return left
 
 
+def follows(hypervisor):
+    """Whether all guests do at once what they are asked; from others, a task may settle for less than was planned."""
+    return all(domain.guest == Guest() and not domain.paused for domain in hypervisor.all.values())
+
+
 def hold_together(name, hypervisor, options):
     """Check, run, run again; see the assertions."""
     before, strange = definitions(hypervisor), foreign(hypervisor)
@@ -110,7 +115,7 @@ def hold_together(name, hypervisor, options):
         assert left["msg"] == check["msg"] or ("domains" in left and left["error_code"] in ONLY_REALITY_TELLS)
     elif left.failed:
         assert left["error_code"] in ONLY_REALITY_TELLS, left["msg"]
-    elif not restless:
+    elif not restless and (options.get("on_partial") not in ("settle", "rollback") or follows(hypervisor)):
         for key in ("changed", "restart_required", "pending"):
             assert check.get(key) == left.get(key), key
         assert essence(check) == essence(left)
