@@ -157,7 +157,9 @@ def portability(session: nox.Session) -> None:
             print(f"skipped: no Python {version} on this machine")
     place = tree.arrange("portability")
     session.env.update(ansible_test.private_home(session, "portability"))
-    session.env["PATH"] = os.pathsep.join([session.bin, *(str(path.parent) for path in found.values()), os.environ["PATH"]])
+    session.env["PATH"] = os.pathsep.join(
+        [session.bin, *(str(path.parent) for path in found.values()), os.environ["PATH"]]
+    )
     machines = [word for version in found for word in ("--target-python", f"venv/{version}")]
     controller = f"origin:python={ansible_test.version_of(session)}"
     with session.chdir(place):

@@ -226,7 +226,7 @@ class Run:
         there = [name for name in self.hypervisors if name not in self.unavailable]
         lines = [f"{'':<36}" + "".join(f" {name:<16}" for name in there)] if len(self.hypervisors) > 1 else []
         for target in self.wanted:
-            cells = (f" {str(self.results[Job(name, target)]):<16}" for name in there)
+            cells = (f" {self.results[Job(name, target)]!s:<16}" for name in there)
             lines.append(f"{target:<36}" + "".join(cells))
         return [line.rstrip() for line in lines] + list(self.unavailable.values())
 

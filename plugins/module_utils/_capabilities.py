@@ -50,6 +50,7 @@ FEATURES: t.Final[t.Mapping[str, Feature]] = {
     "unplug": Feature((7, 9, 0), (8, 1, 0), "QEMU 8.1 virtio-mem unplug"),
 }
 
+
 @dataclass(frozen=True)
 class Behaviour:
     """The first libvirt that behaves so, and where that is written. It is no feature: nobody asks for it."""

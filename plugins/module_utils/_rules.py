@@ -395,9 +395,7 @@ def host_page_size(definition: Definition, device: MemoryDevice) -> int | None:
     return binding.cell_page_sizes.get(-1 if device.node is None else device.node, binding.page_size)
 
 
-def host_backing(
-    definition: Definition, device: MemoryDevice, versions: Versions
-) -> tuple[int | None, str | None]:
+def host_backing(definition: Definition, device: MemoryDevice, versions: Versions) -> tuple[int | None, str | None]:
     """What backs a device on the host: the page size, and the set of host nodes that it is bound to (None: any), its own
     first, then its guest node's, then the domain's."""
     binding = definition.binding

@@ -102,9 +102,7 @@ class VirtioMemDevice:
         growth, after = plan.live_change, plan.after.get("live")
         if growth <= 0 or after is None or not self._params["check_host_memory"]:
             return
-        page_size, nodes = _rules.host_backing(
-            t.cast(Definition, observed.live), after, self._hypervisor.versions()
-        )
+        page_size, nodes = _rules.host_backing(t.cast(Definition, observed.live), after, self._hypervisor.versions())
         host = self._hypervisor.host_memory(page_size, parse_set(nodes) if nodes else None)
         _rules.check_host_memory(growth, host, plan.before["live"] or replace(after, current=0))
 

@@ -199,7 +199,10 @@ def _address(memory: t.Any) -> tuple[str, ...] | None:
         return None
     return (
         address.get("type"),
-        *(str(int(address.get(part, "0"), 0)) for part in ("domain", "bus", "slot", "function", "cssid", "ssid", "devno")),
+        *(
+            str(int(address.get(part, "0"), 0))
+            for part in ("domain", "bus", "slot", "function", "cssid", "ssid", "devno")
+        ),
     )
 
 
@@ -773,7 +776,9 @@ class FakeDomain:
         """A PCI address for a virtio device without one: on a free root port, or in a free slot of bus 0."""
         if memory.find("address") is not None or memory.get("model") not in (_VIRTIO_MEM, "virtio-pmem"):
             return
-        if root.find("os/type").get("arch") == "s390x":  # libvirt 11.1, where virtio devices are on the channel subsystem
+        if (
+            root.find("os/type").get("arch") == "s390x"
+        ):  # libvirt 11.1, where virtio devices are on the channel subsystem
             used = {int(found.get("devno"), 0) for found in root.findall("devices//address[@type='ccw']")}
             devno = next(number for number in range(100) if number not in used)
             etree.SubElement(memory, "address", type="ccw", cssid="0xfe", ssid="0x0", devno=f"0x{devno:04x}")

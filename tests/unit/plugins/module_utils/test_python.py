@@ -39,7 +39,9 @@ def test_the_others_hear_nothing(monkeypatch, capsys, version):
 def test_every_module_asks_first(name):
     """What an older Python can't read comes after _argspec, which asks before its own first line of that kind."""
     module = ast.parse((running.ROOT / f"plugins/modules/{name}.py").read_text())
-    imported = [node.module for node in module.body if isinstance(node, ast.ImportFrom) and node.module.startswith(UTILS)]
+    imported = [
+        node.module for node in module.body if isinstance(node, ast.ImportFrom) and node.module.startswith(UTILS)
+    ]
     assert imported[0] == f"{UTILS}._argspec"
     argspec = ast.parse((running.ROOT / "plugins/module_utils/_argspec.py").read_text()).body
     first = next(node for node in argspec if not isinstance(node, (ast.Import, ast.ImportFrom)) and not _is_text(node))
