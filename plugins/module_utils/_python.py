@@ -28,4 +28,4 @@ def require_python() -> None:
         "details": {"interpreter": sys.executable, "python": present},
     }
     sys.stdout.write(json.dumps(result) + "\n")
-    sys.exit(1)
+    raise SystemExit(1)

@@ -44,8 +44,8 @@ def listen(name, folder, victim=None):
 
     def catch_up():
         """Events of two guests may come in the wrong order: what has shrunk by now had shrunk before another grew."""
-        for name, guest in guests.items():
-            has[name] = min(has[name], plugged(guest))
+        for other, guest in guests.items():
+            has[other] = min(has[other], plugged(guest))
 
     def note(domain, size):
         grows = size > has[domain]
