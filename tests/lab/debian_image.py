@@ -138,7 +138,8 @@ def _bootstrap(scratch: Path, image: DebianImage) -> None:
     run(
         *("env", f"PATH={_path()}", f"TMPDIR={scratch}", "mmdebstrap", "--quiet"),
         f"--mode={'root' if _root() else 'fakechroot'}",
-        *("--variant=minbase", f"--include={','.join(_PACKAGES)}"),
+        # The setup cleans up itself: apt is to go on knowing of the guest's own small repository.
+        *("--variant=minbase", f"--include={','.join(_PACKAGES)}", "--skip=cleanup/apt"),
         *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("man", "doc", "locale")),
         f"--essential-hook={_BEFORE_KERNEL}",
         f"--customize-hook=copy-in {shlex.quote(str(given))} /",

@@ -92,6 +92,7 @@ mkdir -p /etc/systemd/journald.conf.d
 printf '[Journal]\nStorage=volatile\n' >/etc/systemd/journald.conf.d/lab.conf
 
 # A repository of its own, with what a test may install: no network is needed for it, and apt has little to read.
+apt-get clean
 apt-get -qq install --download-only --no-install-recommends python3-lxml qemu-guest-agent
 mkdir -p /srv/packages
 mv /var/cache/apt/archives/*.deb /srv/packages
