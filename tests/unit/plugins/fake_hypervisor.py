@@ -15,6 +15,8 @@ import re
 import typing as t
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
+from xml.sax.saxutils import escape
 
 from lxml import etree
 
@@ -314,7 +316,7 @@ def domain_xml(
         for index, size in enumerate(boot)
     )
     text = DOMAIN.format(
-        name=name,
+        name=escape(name),
         uuid=uuid,
         machine=machine,
         arch=arch,
@@ -470,7 +472,7 @@ class FakeDomain:
     def xml(self, scope: str, secure: bool = False) -> str:
         self._note("xml", scope)
         if secure and self.hypervisor.read_only:
-            refuse("read the definition with passwords", 29, "virDomainGetXMLDesc with secure flag, read only access")
+            refuse("read the definition with passwords", 29, "virDomainGetXMLDesc with secure flag")
         text = self.live if scope == "live" else self.config
         if text is None and scope == "live":  # as LibvirtDomain.xml says it
             refuse("live", 55, "domain is not running")
@@ -627,10 +629,13 @@ class FakeDomain:
 
     def statistics(self) -> GuestStatistics:
         self._note("statistics", None)
+        if self.live is None:
+            refuse("read the guest's statistics", 55, "domain is not running")
         return self.statistics_now()
 
     def statistics_now(self) -> GuestStatistics:
-        if self._root("live").find("devices/memballoon[@model='virtio']") is None or self.guest.usable is None:
+        balloon = self._root("live").find("devices/memballoon")
+        if balloon is None or balloon.get("model") == "none" or self.guest.usable is None:
             return GuestStatistics(rss=GIB)
         if not self._last_update:
             return GuestStatistics(actual=self.actual, rss=GIB)
@@ -761,6 +766,10 @@ class FakeDomain:
                 refuse(scope, 35, f"requested size must be smaller than or equal to @size ({kib}KiB)")
         cells = len(root.findall("cpu/numa/cell"))
         node = target.findtext("node")
+        if memory.get("model") == "virtio-pmem":
+            if node is not None:
+                refuse(scope, 67, "virtio-pmem does not support NUMA nodes")
+            return
         if not cells and root.find("os/type").get("arch") == "x86_64":
             refuse(scope, 35, "can't add memory backend as guest has no NUMA nodes configured")
         if cells and node is None:
@@ -776,9 +785,8 @@ class FakeDomain:
         """A PCI address for a virtio device without one: on a free root port, or in a free slot of bus 0."""
         if memory.find("address") is not None or memory.get("model") not in (_VIRTIO_MEM, "virtio-pmem"):
             return
-        if (
-            root.find("os/type").get("arch") == "s390x"
-        ):  # libvirt 11.1, where virtio devices are on the channel subsystem
+        # libvirt 11.1, where virtio devices are on the channel subsystem
+        if root.find("os/type").get("arch") == "s390x":
             used = {int(found.get("devno"), 0) for found in root.findall("devices//address[@type='ccw']")}
             devno = next(number for number in range(100) if number not in used)
             etree.SubElement(memory, "address", type="ccw", cssid="0xfe", ssid="0x0", devno=f"0x{devno:04x}")
@@ -946,6 +954,10 @@ class FakeHypervisor:
         return domain
 
     def connect(self, uri: str, read_only: bool, _user: str | None, _password: str | None) -> FakeHypervisor:
+        try:
+            urlsplit(uri)
+        except ValueError:  # virURIParse
+            raise _libvirt_errors.translate("open", 1, 0, f"internal error: Unable to parse URI {uri}") from None
         self.uri, self.read_only, self.opened = uri, read_only, self.opened + 1
         return self
 
@@ -957,7 +969,7 @@ class FakeHypervisor:
         return self.calls.count((name, scope))
 
     def domain(self, name_or_uuid: str) -> FakeDomain:
-        for domain in self.all.values():
+        for domain in self.domains():
             if name_or_uuid in (domain.name, UUID):
                 return domain
         error = _libvirt_errors.translate("look up the domain", 42, 10, f"Domain not found: {name_or_uuid}")
@@ -965,13 +977,13 @@ class FakeHypervisor:
         raise error
 
     def domains(self) -> list[FakeDomain]:
-        return list(self.all.values())
+        return [domain for domain in self.all.values() if domain.live or domain.config]
 
     def survey(self) -> list[Sighting]:
         self.calls.append(("survey", None))
         return [
             Sighting(domain, domain.state_now(), domain.statistics_now() if domain.live else None)
-            for domain in self.all.values()
+            for domain in self.domains()
         ]
 
     @contextmanager
