@@ -546,7 +546,8 @@ class FakeDomain:
         if size_of(memory.find("target/requested")):
             refuse("live", 1, failed + "virtio-mem device cannot get unplugged while 'requested-size' != '0'")
         machine = self._root("live").find("os/type").get("machine")
-        if re.search(r"-(7\.\d|8\.0|[2-6]\.\d+)$", machine) or "old" in machine:
+        middle_aged = re.search(r"-(7\.\d|8\.0)$", machine)  # on where memory has a file behind it
+        if "old" in machine or re.search(r"-[2-6]\.\d+$", machine) or (middle_aged and self._is_anonymous(memory)):
             refuse("live", 1, failed + "virtio-mem device cannot get unplugged while 'unplugged-inaccessible' != 'on'")
         self._unplugging.add(alias)
 
@@ -694,6 +695,14 @@ class FakeDomain:
         if scope == "live":
             self._sum_up(root)
         setattr(self, scope, text_of(root))
+
+    def _is_anonymous(self, memory: t.Any) -> bool:
+        """Whether a device's memory has no file behind it, by qemuBuildMemoryBackendProps."""
+        backing = self._root("live").find("memoryBacking")
+        sized = memory.find("source/pagesize") is not None
+        backed = backing is not None and bool(backing.xpath("hugepages | source[@type != 'anonymous']"))
+        access = memory.get("access") or (backing is not None and backing.xpath("string(access/@mode)"))
+        return not sized and not backed and access != "shared"
 
     def _virtio_mem(self, root: t.Any) -> list[t.Any]:
         return root.findall(f"devices/memory[@model='{_VIRTIO_MEM}']")
