@@ -176,7 +176,8 @@ def fuzz(session: nox.Session) -> None:
     """10,000 tasks nobody would write, and as many odd documents; other ones each time. [-- EXAMPLES [SEED]]"""
     install(session, "units")
     place = tree.arrange("fuzz")
-    examples, seed, *_ = [*session.posargs, *("10000", str(secrets.randbelow(2**32)))[len(session.posargs) :]]
+    defaults = ("10000", str(secrets.randbelow(2**32)))
+    examples, seed = [*session.posargs, *defaults[len(session.posargs) :]]
     session.env.update(PYTHONPATH=str(tree.collections_path(place)), VIRTMEM_FUZZ_EXAMPLES=examples)
     with session.chdir(place):
         session.run(

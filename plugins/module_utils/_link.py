@@ -84,10 +84,11 @@ class Reopening:
     def opened(self) -> t.Any:  # noqa: ANN401 - libvirt's bindings have no types
         """A new connection, or None."""
         deadline = time.monotonic() + _REOPEN_TIMEOUT
+        failures = self.failures
         while not self.given_up:
             try:
                 return bounded(self.open_once, max(deadline - time.monotonic(), _REOPEN_PAUSE))
-            except self.failures:
+            except failures:
                 self.given_up = time.monotonic() + _REOPEN_PAUSE >= deadline
                 time.sleep(0 if self.given_up else _REOPEN_PAUSE)
         return None

@@ -156,7 +156,7 @@ def _reboot(options: argparse.Namespace) -> None:
     debian.reboot(lab, lab.guest(options.guest))
 
 
-def _ssh(options: argparse.Namespace) -> None:
+def _log_in(options: argparse.Namespace) -> None:
     """Become ssh: its exit code is ours, and so is the terminal."""
     lab = Lab.attach(options.name)
     command = debian.login(lab, lab.guest(options.guest)).command(*options.words)
@@ -253,9 +253,9 @@ def _guest_words(
     limits.set_defaults(run=_limits)
     reboot = actions.add_parser("reboot", parents=[which], help="as from within (profile debian)")
     reboot.set_defaults(run=_reboot)
-    ssh = actions.add_parser("ssh", parents=[which], help="log in (profile debian), or run a command")
-    ssh.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
-    ssh.set_defaults(run=_ssh)
+    log_in = actions.add_parser("ssh", parents=[which], help="log in (profile debian), or run a command")
+    log_in.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
+    log_in.set_defaults(run=_log_in)
     xml = actions.add_parser("xml", parents=[which], help="print the domain XML")
     xml.add_argument("--config", action="store_true", help="of the next start, not of now")
     xml.set_defaults(run=_xml)

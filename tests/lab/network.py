@@ -97,7 +97,7 @@ def environment(place: Place) -> dict[str, str]:
 
 def _write_password(own: Path, password: str, user: User) -> None:
     (own / "libvirt.conf").write_text(_SASL_CONF.format(folder=own))
-    name, _, realm = _USER.partition("@")
+    name, _at, realm = _USER.partition("@")
     command = [sys.executable, "-c", _SASLPASSWD, name, realm, password]
     subprocess.run(command, env={**os.environ, "SASL_CONF_PATH": str(own)}, check=True)
     os.chown(own / "passwords", user.uid, user.gid)
@@ -119,7 +119,7 @@ def _make_certificates(pki: Path, *owners: str) -> None:
 
 def _free_ports(number: int) -> list[int]:
     """Return ports that nobody has; somebody could take one before the daemon does, and then it does not start."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _number in range(number)]
     try:
         return [each.getsockname()[1] for each in sockets]
     finally:

@@ -68,7 +68,7 @@ BACKINGS = [
 def domain_into(draw, hypervisor, name):
     """Define one domain of that name, and perhaps start it."""
     boot = draw(st.sampled_from([(2 * GIB,)] * 4 + [(GIB, GIB), ()]))
-    found = [draw(devices) for _ in range(draw(st.sampled_from([0, 1, 1, 2])))] if boot else []
+    found = [draw(devices) for _number in range(draw(st.sampled_from([0, 1, 1, 2])))] if boot else []
     for number in range(len(found)):
         alias = draw(st.sampled_from([f"ua-virtiomem{number}", f"ua-virtiomem{number}", None]))
         if alias:

@@ -71,7 +71,7 @@ def mutated(draw, texts):
     if draw(st.booleans()):
         return _letters(draw, text)
     root = etree.fromstring(text.encode())
-    for _ in range(draw(st.integers(1, 4))):
+    for _number in range(draw(st.integers(1, 4))):
         every = [found for found in root.iter(etree.Element) if found is not root]
         if every:
             draw(st.sampled_from(CHANGES))(draw, draw(st.sampled_from(every)), every)
@@ -79,7 +79,7 @@ def mutated(draw, texts):
 
 
 def _letters(draw, text):
-    for _ in range(draw(st.integers(1, 3))):
+    for _number in range(draw(st.integers(1, 3))):
         start = draw(st.integers(0, len(text)))
         end = min(len(text), start + draw(st.integers(0, 40)))
         text = text[:start] + draw(st.sampled_from(["", text[start:end] * 2, "<", "&", "'", "\0", "&x;"])) + text[end:]
@@ -101,7 +101,7 @@ def _lose(_draw, found, _every):
 
 def _double(draw, found, _every):
     copy = etree.fromstring(etree.tostring(found, with_tail=False))
-    for _ in range(draw(st.sampled_from([1, 2, 300]))):
+    for _number in range(draw(st.sampled_from([1, 2, 300]))):
         found.addnext(etree.fromstring(etree.tostring(copy)))
 
 

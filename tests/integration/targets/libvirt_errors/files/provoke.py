@@ -53,7 +53,7 @@ def provocations(hypervisor, read_only):
     yield "more than the size", lambda: domain.attach(device(requested=2048), "config")
     yield "no such node", lambda: domain.attach(device(node=5), "config")
     yield "no room", lambda: domain.attach(device(size=65536), "config")
-    yield "same alias", lambda: [domain.attach(device(), "config") for _ in range(2)]
+    yield "same alias", lambda: [domain.attach(device(), "config") for _twice in range(2)]
     yield "no such device", lambda: domain.detach_config(device(alias="ua-other"))
     yield "not there to update", lambda: domain.update(device(alias="ua-other"), "config")
     yield "not running", lambda: domain.attach(device(), "live")
