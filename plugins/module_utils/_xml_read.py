@@ -175,13 +175,14 @@ def _yes_no(value: str | None) -> bool | None:
 
 def device(position: int, memory: Element) -> MemoryDevice:
     own = _children(memory)
-    if "target" not in own:
-        raise ValueError("a memory device without <target>")
     source, target = _children(own.get("source")), _children(own.get("target"))
+    size = size_of(target.get("size"))
+    if size is None:  # libvirt always has one (virDomainMemoryTargetDefParseXML)
+        raise ValueError("a memory device without a size")
     driver, node, base = own.get("driver"), target.get("node"), target.get("address")
     return MemoryDevice(
         model=memory.get("model", ""),
-        size=size_of(target.get("size")) or 0,
+        size=size,
         block=size_of(target.get("block")) or 0,
         requested=size_of(target.get("requested")) or 0,
         current=size_of(target.get("current")),

@@ -322,7 +322,7 @@ def test_taken_addresses():
     text = (
         "<hostdev><source><address domain='0' bus='9' slot='0' function='0'/></source>"
         "<address type='pci' bus='0x04' slot='0x00' function='0x1'/></hostdev>"
-        "<disk><address type='drive' bus='5'/></disk><memory><target><address base='0x1'/></target></memory>"
+        "<disk><address type='drive' bus='5'/></disk><memory><target><size>1</size><address base='0x1'/></target></memory>"
     )
     assert _xml.parse_definition(f"<domain><devices>{text}</devices></domain>").pci_addresses == {"0000:04:00.1"}
 
