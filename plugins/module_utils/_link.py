@@ -84,11 +84,12 @@ class Reopening:
     def opened(self) -> t.Any:  # noqa: ANN401 - libvirt's bindings have no types
         """A new connection, or None."""
         deadline = time.monotonic() + _REOPEN_TIMEOUT
-        failures = self.failures
         while not self.given_up:
             try:
                 return bounded(self.open_once, max(deadline - time.monotonic(), _REOPEN_PAUSE))
-            except failures:
+            except Exception as exc:
+                if not isinstance(exc, self.failures):
+                    raise
                 self.given_up = time.monotonic() + _REOPEN_PAUSE >= deadline
                 time.sleep(0 if self.given_up else _REOPEN_PAUSE)
         return None
