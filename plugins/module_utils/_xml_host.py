@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import HostNode, HostTopology
-from ansible_collections.virtmem.libvirt.plugins.module_utils._xml_read import scaled, size_of
+from ansible_collections.virtmem.libvirt.plugins.module_utils._xml_read import scaled, size_of, whole
 
 if t.TYPE_CHECKING:
     Element = t.Any  # lxml ships no types
@@ -28,8 +28,8 @@ def topology(root: Element) -> HostTopology:
 
 def _node(cell: Element) -> HostNode:
     pools = {
-        scaled(pages.get("size", "0"), pages.get("unit")): int(pages.text or 0) for pages in cell.iterfind("pages")
+        scaled(pages.get("size", "0"), pages.get("unit")): whole(pages.text or "0") for pages in cell.iterfind("pages")
     }
     ordinary = min(pools, default=0)  # the smallest size; its number is what huge pages leave
     huge = {size: size * number for size, number in sorted(pools.items()) if size != ordinary}
-    return HostNode(id=int(cell.get("id", "0")), total=size_of(cell.find("memory")) or 0, pools=huge)
+    return HostNode(id=whole(cell.get("id", "0")), total=size_of(cell.find("memory")) or 0, pools=huge)

@@ -58,7 +58,7 @@ def definition(root: Element) -> Definition:
         total=total,
         current_memory=current or total,
         maximum=size_of(maximum),
-        slots=0 if maximum is None else int(maximum.get("slots", "0")),
+        slots=0 if maximum is None else whole(maximum.get("slots", "0")),
         cells=cells,
         devices=devices,
         binding=_binding(root),
@@ -67,7 +67,7 @@ def definition(root: Element) -> Definition:
         tuning=_tuning(root),
         placement=_placement(root),
         memballoon=_memballoon(root),
-        vcpus=int(root.findtext("vcpu", "1")),
+        vcpus=whole(root.findtext("vcpu", "1")),
         free_pcie_ports=_free_pcie_ports(root, addresses),
         blockers=_blockers(root),
         shared_cells=frozenset(cell.id for cell in cells if cell.access == "shared"),
@@ -90,12 +90,19 @@ def scaled(number: str, unit: str | None) -> int:
     factor = unit_factor(unit or "KiB")
     if factor is None:
         raise ValueError(f"unit {unit}")
-    return int(number.strip()) * factor
+    return whole(number.strip()) * factor
+
+
+def whole(text: str, base: int = 10) -> int:
+    """A number as libvirt reads it; int() would take underscores and other scripts' digits, too."""
+    if "_" in text or not text.isascii():
+        raise ValueError(f"number {text}")
+    return int(text, base)
 
 
 def _cell(position: int, cell: Element) -> NumaCell:
     return NumaCell(
-        id=int(cell.get("id", position)),
+        id=whole(cell.get("id", str(position))),
         memory=scaled(cell.get("memory", "0"), cell.get("unit")),
         cpus=cell.get("cpus"),
         access=cell.get("memAccess"),
@@ -116,7 +123,7 @@ def _backing(root: Element) -> Backing:
         source=_attribute(backing, "source", "type"),
         access=_attribute(backing, "access", "mode"),
         allocation_mode=_attribute(backing, "allocation", "mode"),
-        allocation_threads=None if threads is None else int(threads),
+        allocation_threads=None if threads is None else whole(threads),
         locked=backing.find("locked") is not None,
         nosharepages=backing.find("nosharepages") is not None,
         discard=backing.find("discard") is not None,
@@ -162,7 +169,7 @@ def _memballoon(root: Element) -> Balloon:
         model=balloon.get("model", "none"),
         autodeflate=_on_off(balloon.get("autodeflate")),
         free_page_reporting=_on_off(balloon.get("freePageReporting")),
-        stats_period=int(_attribute(balloon, "stats", "period") or 0),
+        stats_period=whole(_attribute(balloon, "stats", "period") or "0"),
     )
 
 
@@ -189,14 +196,14 @@ def device(position: int, memory: Element) -> MemoryDevice:
         block=block or 0,
         requested=requested or 0,
         current=size_of(target.get("current")),
-        node=None if node is None else int(node.text or ""),
+        node=None if node is None else whole(node.text or ""),
         alias=_get(own.get("alias"), "name"),
         page_size=size_of(source.get("pagesize")),
         node_mask=_text(source.get("nodemask")),
         access=memory.get("access"),
         discard=_yes_no(memory.get("discard")),
         dynamic_memslots=_yes_no(_get(own.get("target"), "dynamicMemslots")),
-        guest_address=None if base is None else int(base.get("base", "0"), 0),
+        guest_address=None if base is None else whole(base.get("base", "0"), 0),
         pci_address=pci_text(own.get("address")),
         path=_text(source.get("path")),
         align_size=size_of(source.get("alignsize")),
@@ -236,10 +243,10 @@ def _pci(address: Element) -> _Pci | None:
         return None
     number = address.get
     return (
-        int(number("domain", "0"), 0),
-        int(number("bus", "0"), 0),
-        int(number("slot", "0"), 0),
-        int(number("function", "0"), 0),
+        whole(number("domain", "0"), 0),
+        whole(number("bus", "0"), 0),
+        whole(number("slot", "0"), 0),
+        whole(number("function", "0"), 0),
     )
 
 
@@ -250,7 +257,7 @@ def _as_text(pci: _Pci) -> str:
 def dimm_slot(address: Element | None) -> int | None:
     if address is None or address.get("type") != "dimm" or address.get("slot") is None:
         return None
-    return int(address.get("slot"), 0)
+    return whole(address.get("slot"), 0)
 
 
 def _binding(root: Element) -> Binding:
@@ -269,13 +276,13 @@ def _binding(root: Element) -> Binding:
     return Binding(
         nodes=_bound_nodes(memory),
         cell_nodes={
-            int(memnode.get("cellid", "0")): nodes
+            whole(memnode.get("cellid", "0")): nodes
             for memnode in root.iterfind("numatune/memnode")
             if (nodes := _bound_nodes(memnode))
         },
         loose=memory is not None and _is_loose(memory),
         loose_cells=frozenset(
-            int(memnode.get("cellid", "0")) for memnode in root.iterfind("numatune/memnode") if _is_loose(memnode)
+            whole(memnode.get("cellid", "0")) for memnode in root.iterfind("numatune/memnode") if _is_loose(memnode)
         ),
         page_size=page_size,
         cell_page_sizes=cell_pages,
@@ -303,7 +310,7 @@ def _is_anonymous(root: Element) -> bool:
 
 def _free_pcie_ports(root: Element, pci: t.Iterable[_Pci]) -> int | None:
     models = {
-        int(controller.get("index", "0")): controller
+        whole(controller.get("index", "0")): controller
         for controller in root.iterfind("devices/controller")
         if controller.get("type") == "pci"
     }
