@@ -119,9 +119,9 @@ Cells = dict[str, tuple[int, int]]  # by row: how many passed, and how many did 
 
 def _sanity(log: str) -> Cells:
     tests = set(re.findall(r'^Running sanity test "([\w-]+)"', log, re.MULTILINE))
-    failed = set(re.findall(r'^ERROR: .*sanity test "([\w-]+)"|^FATAL:.*"([\w-]+)"', log, re.MULTILINE))
-    bad = {name for names in failed for name in names if name in tests}
-    return {"sanity tests": (len(tests) - len(bad), len(bad))}
+    listed = re.search(r"^FATAL: The \d+ sanity test\(s\) listed below .*\n((?:[\w-]+\n)+)", log, re.MULTILINE)
+    failed = tests & set(listed[1].split()) if listed else set()
+    return {"sanity tests": (len(tests) - len(failed), len(failed))}
 
 
 def _portability(log: str) -> Cells:
