@@ -81,9 +81,7 @@ def device_elements(root: Element) -> list[Element]:
 
 def size_of(element: Element | None) -> int | None:
     """A scaled integer in bytes; KiB where the unit is left out (virDomainParseMemory)."""
-    if element is None or element.text is None:
-        return None
-    return scaled(element.text, element.get("unit"))
+    return None if element is None else scaled(element.text or "", element.get("unit"))
 
 
 def scaled(number: str, unit: str | None) -> int:
