@@ -12,7 +12,6 @@ import typing as t
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     LOCKED,
-    VIRTIO_MEM,
     Backing,
     Balloon,
     Binding,
@@ -183,16 +182,14 @@ def device(position: int, memory: Element) -> MemoryDevice:
     own = _children(memory)
     source, target = _children(own.get("source")), _children(own.get("target"))
     size = size_of(target.get("size"))
-    block, requested = size_of(target.get("block")), size_of(target.get("requested"))
-    # libvirt always has them (virDomainMemoryTargetDefFormat).
-    if size is None or (memory.get("model") == VIRTIO_MEM and None in (block, requested)):
-        raise ValueError("a memory device without its sizes")
+    if size is None:  # libvirt always has one (virDomainMemoryTargetDefParseXML)
+        raise ValueError("a memory device without a size")
     driver, node, base = own.get("driver"), target.get("node"), target.get("address")
     return MemoryDevice(
         model=memory.get("model", ""),
         size=size,
-        block=block or 0,
-        requested=requested or 0,
+        block=size_of(target.get("block")) or 0,
+        requested=size_of(target.get("requested")) or 0,
         current=size_of(target.get("current")),
         node=None if node is None else whole(node.text or ""),
         alias=_get(own.get("alias"), "name"),
