@@ -284,7 +284,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def matrix(session: nox.Session) -> None:
-    """The tests with each ansible-core; writes the matrix of the docs. [-- 2.16 ... | sanity | portability | integration]"""
+    """The tests with each ansible-core; writes the matrix of the docs. [-- 2.16 ... sanity | portability | integration | TARGET ...]"""
     if not test_matrix.run(session.posargs):
         session.error()
 

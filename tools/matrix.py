@@ -4,7 +4,8 @@
 
 """Runs the tests with each ansible-core, keeps what came of them in matrix.json, and writes the page of the docs from it.
 
-A cell holds how many cases passed (and how many did not), and when: a part that is run again replaces its own cells alone.
+A cell holds how many cases passed (and how many did not), and when it was last run: what is run again, which may be a few
+integration targets, replaces its own results alone.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
+from typing import Any
 
-from tools import pythons, tree
+from tools import pythons, targets, tree
 
 RESULTS = tree.ROOT / "tests/matrix.json"
 PAGE = tree.ROOT / "docs/docsite/rst/test_matrix.rst"
@@ -53,23 +55,27 @@ def cores() -> list[Core]:
 
 
 def run(words: list[str]) -> bool:
-    """Run the parts that are asked for (all), with the cores that are (all; integration: oldest and newest)."""
-    parts = [part for part in PARTS if part in words] or list(PARTS)
+    """Run the parts that are asked for (all), with the cores that are (all; integration: oldest and newest).
+
+    Names of integration targets restrict that part to them; VIRTMEM_LAB_HYPERVISOR to one hypervisor.
+    """
     columns = cores()
+    some = [word for word in words if word in targets.names()]
+    parts = [part for part in PARTS if part in words] or (["integration"] if some else list(PARTS))
     wanted = [core for core in columns if core.version in words or core.version.rsplit(".", 1)[0] in words]
-    unknown = set(words) - set(PARTS) - {name for c in columns for name in (c.version, c.version.rsplit(".", 1)[0])}
-    if unknown:
-        sys.exit(f"neither a part nor an ansible-core: {', '.join(sorted(unknown))}")
+    known = {*PARTS, *some, *(name for core in columns for name in (core.version, core.version.rsplit(".", 1)[0]))}
+    if set(words) - known:
+        sys.exit(f"neither a part, nor an ansible-core, nor a target: {', '.join(sorted(set(words) - known))}")
     passed = True
     for core in wanted or columns:
         for part in parts:
             if part == "integration" and not wanted and core not in (columns[0], columns[-1]):
                 continue
-            passed &= _cell(part, core)
+            passed &= _cell(part, core, some)
     return passed
 
 
-def _cell(part: str, core: Core) -> bool:
+def _cell(part: str, core: Core, some_targets: list[str]) -> bool:
     python = pythons.find(core.python)
     if not python:
         print(f"skipped: {part}, {core.title}: no such Python on this machine", flush=True)
@@ -80,7 +86,7 @@ def _cell(part: str, core: Core) -> bool:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as file:
         ended = subprocess.run(
-            _command(part, core),
+            _command(part, core, some_targets),
             env={
                 **os.environ,
                 "VIRTMEM_CORE": core.version,
@@ -92,8 +98,8 @@ def _cell(part: str, core: Core) -> bool:
             check=False,
         )
     rows = _ROWS[part](log.read_text(errors="replace"))
-    _keep({row: cell for row, cell in rows.items() if cell != (0, 0)}, core)
-    told = "; ".join(f"{row}: {_words(cell)}" for row, cell in rows.items())
+    _keep({row: cases for row, cases in rows.items() if _total(cases) != (0, 0)}, core)
+    told = "; ".join(f"{row}: {_words(cases)}" for row, cases in rows.items())
     print(
         f"{part:<12} {core.title}: {told or 'nothing'}" + ("" if ended.returncode == 0 else f" FAILED, see {log}"),
         flush=True,
@@ -101,11 +107,12 @@ def _cell(part: str, core: Core) -> bool:
     return ended.returncode == 0
 
 
-def _command(part: str, core: Core) -> list[str]:
+def _command(part: str, core: Core, some_targets: list[str]) -> list[str]:
+    everywhere = [] if os.environ.get("VIRTMEM_LAB_HYPERVISOR") else ["--all-hypervisors"]
     more = {
         "sanity": SANITY_WITHOUT.get(core.version, []),
         "portability": [] if core == cores()[-1] else [pythons.OLDEST, core.python],
-        "integration": ["--all-hypervisors"],
+        "integration": [*some_targets, *everywhere],
     }[part]
     return [
         *(sys.executable, "-m", "nox", "--noxfile", str(tree.ROOT / "noxfile.py")),
@@ -114,49 +121,58 @@ def _command(part: str, core: Core) -> list[str]:
     ]
 
 
-Cells = dict[str, tuple[int, int]]  # by row: how many passed, and how many did not
+Cases = dict[str, tuple[int, int]]  # by what was run: how much of it passed, and how much did not
+Cells = dict[str, Cases]  # by row
 
 
 def _sanity(log: str) -> Cells:
     tests = set(re.findall(r'^Running sanity test "([\w-]+)"', log, re.MULTILINE))
     listed = re.search(r"^FATAL: The \d+ sanity test\(s\) listed below .*\n((?:[\w-]+\n)+)", log, re.MULTILINE)
     failed = tests & set(listed[1].split()) if listed else set()
-    return {"sanity tests": (len(tests) - len(failed), len(failed))}
+    return {"sanity tests": {test: (int(test not in failed), int(test in failed)) for test in tests}}
 
 
 def _portability(log: str) -> Cells:
     """By the Python that the tests ran on; ansible-test calls pytest twice, for modules and for module_utils."""
     cells: Cells = {}
-    version = ""
+    version = what = ""
     for line in log.splitlines():
-        if found := re.match(r"Unit test \w+ with Python (\S+)", line):
-            version = found[1]
+        if found := re.match(r"Unit test (\w+) with Python (\S+)", line):
+            what, version = found[1], found[2]
         if version and re.match(r"=+ .*\b(passed|failed)\b.* in ", line):
             passed, failed = (int((re.search(rf"(\d+) {word}", line) or [0, 0])[1]) for word in ("passed", "failed"))
-            before = cells.get(row := f"unit tests, Python {version} on the target", (0, 0))
-            cells[row] = (before[0] + passed, before[1] + failed)
+            cells.setdefault(f"unit tests, Python {version} on the target", {})[what] = (passed, failed)
     return cells
 
 
 def _integration(_log: str) -> Cells:
     report = json.loads(REPORT.read_text()) if REPORT.exists() else {}
-    return {row: (cell["passed"], cell["failed"]) for row, cell in report.items()}
+    return {
+        row: {target: (int(passed), int(not passed)) for target, passed in results.items()}
+        for row, results in report.items()
+    }
 
 
 _ROWS = {"sanity": _sanity, "portability": _portability, "integration": _integration}
 
 
-def _words(cell: tuple[int, int]) -> str:
-    passed, failed = cell
+def _total(cases: Cases) -> tuple[int, int]:
+    return sum(passed for passed, _failed in cases.values()), sum(failed for _passed, failed in cases.values())
+
+
+def _words(cases: Cases) -> str:
+    passed, failed = _total(cases)
     return f"{passed} passed, {failed} failed" if failed else f"{passed} passed"
 
 
 def _keep(cells: Cells, core: Core) -> None:
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
-    for row, cell in cells.items():
-        known.setdefault(row, {})[core.title] = {"passed": cell[0], "failed": cell[1], "date": today}
-    RESULTS.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n")
+    for row, cases in cells.items():
+        cell = known.setdefault(row, {}).setdefault(core.title, {"cases": {}})
+        cell["cases"].update(cases)
+        cell["date"] = today
+    RESULTS.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
     PAGE.write_text(page(known))
 
 
@@ -179,7 +195,7 @@ target, each of which runs on real guests; for the rest, a unit test or a sanity
 """
 
 
-def page(known: dict[str, dict[str, dict[str, object]]]) -> str:
+def page(known: dict[str, dict[str, dict[str, Any]]]) -> str:
     """The page of the docs: a row for each hypervisor, then one for each kind of test without."""
     titles = [core.title for core in cores()]
     rows = sorted(
@@ -192,11 +208,11 @@ def page(known: dict[str, dict[str, dict[str, object]]]) -> str:
     return HEAD + "".join(lines)
 
 
-def _shown(cell: dict[str, object] | None) -> str:
+def _shown(cell: dict[str, Any] | None) -> str:
     if cell is None:
         return ""
-    failed = f", {cell['failed']} failed" if cell["failed"] else ""
-    return f"{cell['passed']}{failed} ({cell['date']})"
+    passed, failed = _total(cell["cases"])
+    return f"{passed}, {failed} failed ({cell['date']})" if failed else f"{passed} ({cell['date']})"
 
 
 def _row(cells: list[str]) -> str:

@@ -6,8 +6,6 @@
 
 """Options that modules share, as argument spec; their documentation is in doc_fragments of the same names."""
 
-from __future__ import annotations
-
 import typing as t
 
 from ansible.module_utils.basic import env_fallback

@@ -6,8 +6,6 @@
 
 """Says which Python is needed before anything that an older one can't read; ansible-core 2.16 to 2.19 serve older ones."""
 
-from __future__ import annotations
-
 import json
 import sys
 

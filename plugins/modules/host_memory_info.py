@@ -4,8 +4,6 @@
 # SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: host_memory_info
 short_description: Read what memory a libvirt host has, what its guests were promised, and what it can do

@@ -4,8 +4,6 @@
 # SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: virtio_mem_device
 short_description: Give a running guest memory, and take it back, with a virtio-mem device

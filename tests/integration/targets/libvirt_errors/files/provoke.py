@@ -19,6 +19,7 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils import _hypervisor
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 
 NAME = "refused"
+TESTS = "test:///default"  # libvirt's own driver for tests, with a domain "test"
 MIB = 1024**2
 DOMAIN = f"""\
 <domain type='qemu'>
@@ -40,7 +41,7 @@ def device(size=1024, block=2, requested=0, node=0, alias="ua-vm0", more=""):
     )
 
 
-def provocations(hypervisor, read_only):
+def provocations(hypervisor, read_only, driver_of_tests):
     """What each is called, and a call that is to fail."""
     domain = hypervisor.domain(NAME)
     watcher = read_only.domain(NAME)
@@ -69,6 +70,8 @@ def provocations(hypervisor, read_only):
     yield "read only", lambda: watcher.attach(device(), "config")
     yield "read only, passwords", lambda: watcher.xml("config", secure=True)
     yield "limits in session mode", lambda: domain.set_limits({"hard_limit": 1024 * MIB})
+    # This one is no libvirtError: the binding itself does not know the word.
+    yield "limit that nobody knows", lambda: driver_of_tests.domain("test").set_limits({"min_guarantee": 1024 * MIB})
 
 
 @contextmanager
@@ -89,11 +92,11 @@ def outcome(call):
 
 
 def main(uri):
-    with connected(uri, False) as hypervisor, connected(uri, True) as read_only:
+    with connected(uri, False) as hypervisor, connected(uri, True) as read_only, connected(TESTS, False) as tests:
         plain = libvirt.open(uri)
         domain = plain.defineXML(DOMAIN)
         try:
-            return {name: outcome(call) for name, call in provocations(hypervisor, read_only)}
+            return {name: outcome(call) for name, call in provocations(hypervisor, read_only, tests)}
         finally:
             domain.undefine()
             plain.close()
