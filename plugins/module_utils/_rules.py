@@ -373,13 +373,14 @@ def check_page_structures(
 
     Linux keeps 64 bytes for each page of 4 KiB, and takes them from what it has already if new memory is movable.
     Measured on Linux 6.1: a guest with 129 MiB usable that was asked to take 12 GiB stopped at 7.6 GiB, with a kernel
-    that had nothing left. A sixteenth is therefore left to it.
+    that had nothing left. A sixteenth is therefore left to it; what is suggested leaves an eighth, so that it still stands
+    when the guest has a little less a moment later.
     """
     usable = statistics.usable
     if usable is None or growth // _PAGE_STRUCTURES <= usable - usable // 16:
         return
     current = device.current or 0
-    highest = current + round_down((usable - usable // 16) * _PAGE_STRUCTURES, device.block)
+    highest = current + round_down((usable - usable // 8) * _PAGE_STRUCTURES, device.block)
     raise VirtmemError(
         "guest_needs_memory",
         f"The guest would need {format_size(growth // _PAGE_STRUCTURES)} of its own memory to manage"

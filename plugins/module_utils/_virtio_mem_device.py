@@ -91,11 +91,11 @@ class VirtioMemDevice:
 
     def _guard_guest(self, plan: Plan, domain: Domain, observed: Observed, reserve: int) -> None:
         """Refuse what the guest's statistics speak against; warn where there are none to go by."""
-        after = plan.before.get("live") or plan.after.get("live")
-        if after is None or observed.live is None:
+        live, device, coming = observed.live, plan.before.get("live"), plan.after.get("live")
+        if device is None and coming is not None:
+            device = replace(coming, current=0)
+        if live is None or device is None:
             return
-        device = plan.before.get("live") or replace(after, current=0)
-        live = observed.live
         has = live.boot + sum(other.current or 0 for other in live.virtio_mem)
         change = GuestChange(plan.live_change, has, reserve, device)
         warning = guard_guest(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,13 @@ class Saved:
         shutil.copyfile(self.folder / "disk.qcow2", disk)
         link_or_copy(self.folder / "memory", memory)
         try:
+            xml = _with_addresses(xml, connection.saveImageGetXMLDesc(str(memory)))
             connection.restoreFlags(str(memory), xml, libvirt.VIR_DOMAIN_SAVE_RUNNING)
         finally:
             memory.unlink()
+
+
+def _with_addresses(xml: str, saved: str) -> str:
+    """Return the XML with the memory devices where they were in the guest: libvirt 9.4 and later restores them nowhere else."""
+    addresses = iter(re.findall(r"<address base='[^']+'/>", saved))
+    return re.sub("(?<=</requested>)", lambda _: next(addresses, ""), xml)

@@ -155,10 +155,14 @@ class Faults:
     def migrate(self, guest, other):
         """Let the guest begin to move to another lab, where a QEMU that is stopped takes no more of it after a while."""
         code = (
-            "import libvirt, sys; libvirt.open(sys.argv[1]).lookupByName(sys.argv[2])"
-            ".migrateToURI3(sys.argv[3], {'bandwidth': 1, 'migrate_uri': 'tcp://127.0.0.1'}, 1 | 2)"
+            "import libvirt, sys; libvirt.open(sys.argv[1]).lookupByName(sys.argv[2]).migrate3(libvirt.open(sys.argv[3]),"
+            " {'bandwidth': 1, 'migrate_uri': 'tcp://127.0.0.1', 'destination_xml': sys.argv[4]}, 1)"
         )
-        words = [sys.executable, "-c", code, self.lab.uri, guest, Lab.attach(other).uri]
+        # A daemon in a root of its own sees its own lab's folder alone.
+        there = Lab.attach(other).directory
+        xml = self.domain(guest).XMLDesc(libvirt.VIR_DOMAIN_XML_MIGRATABLE).replace(str(self.directory), str(there))
+        self._room_for(guest, there)
+        words = [sys.executable, "-c", code, self.lab.uri, guest, Lab.attach(other).uri, xml]
         with (self.folder / "migration.log").open("ab") as log:
             subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         domain = self.domain(guest)
@@ -166,6 +170,13 @@ class Faults:
         pid = self._qemu(guest, Lab.attach(other).directory)
         os.kill(pid, signal.SIGSTOP)
         (self.folder / f"{guest}.moves").write_text(str(pid), encoding="utf-8")
+
+    def _room_for(self, guest, directory):
+        """Make a folder for the guest's console in another lab, as the one here is."""
+        here = next(path for path in self.directory.rglob(guest) if path.is_dir() and (path / "console.log").exists())
+        there = directory / here.relative_to(self.directory)
+        there.mkdir(parents=True, exist_ok=True)
+        os.chown(there, here.stat().st_uid, here.stat().st_gid)
 
     def stay(self, guest):
         """Let the migration fail, so that the guest is where it was."""
@@ -177,7 +188,17 @@ class Faults:
 
     @property
     def _disk(self):
-        return self.directory / "etc/libvirt/qemu"
+        """What libvirt stores definitions on, as the daemon sees it, which may be in a root of its own."""
+        return Path(f"/proc/{self._daemon}/root{self.directory}/etc/libvirt/qemu")
+
+    @property
+    def _daemon(self):
+        return processes.daemons_of(self.directory)[0]
+
+    def _as_daemon(self, *words):
+        """Run a command among the daemon's mounts."""
+        there = f"{self.directory}/etc/libvirt/qemu"
+        return subprocess.run(["nsenter", "-t", str(self._daemon), "-m", "-r", *words, there], check=False).returncode
 
     def small_disk(self):
         """Put what libvirt stores on a disk of its own; exit 77 where that takes more than we may."""
@@ -185,7 +206,7 @@ class Faults:
         shutil.copytree(self._disk, kept, symlinks=True, ignore=shutil.ignore_patterns("*.sock", "lib"))
         owner = self._disk.stat()
         options = f"size={FULL},mode=755,uid={owner.st_uid},gid={owner.st_gid}"
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "lab", str(self._disk)], check=False).returncode:
+        if self._as_daemon("mount", "-t", "tmpfs", "-o", options, "lab"):
             sys.exit(77)
         shutil.copytree(kept, self._disk, symlinks=True, dirs_exist_ok=True)
         for path in self._disk.rglob("*"):
@@ -206,7 +227,8 @@ class Faults:
     def old_disk(self):
         if os.path.ismount(self._disk):
             kept = {path.name: path.read_bytes() for path in self._disk.glob("*.xml")}
-            subprocess.run(["umount", str(self._disk)], check=True)
+            if self._as_daemon("umount"):
+                sys.exit("the small disk stays")
             for name, text in kept.items():
                 (self._disk / name).write_bytes(text)
 
