@@ -28,9 +28,6 @@ PARTS = ("sanity", "portability", "integration")
 
 # Sanity tests that an ansible-core can't do everywhere, and why.
 SANITY_WITHOUT = {
-    # Its pep8 wants a line of its own for the body of a protocol's method; its pylint takes a field's first None for
-    # all that it will ever be.
-    "2.16.19": ["--skip-test", "pep8", "--skip-test", "pylint"],
     "2.22.0rc1": ["--skip-test", "pylint"],  # its dill comes from GitHub alone, not from a package index
 }
 

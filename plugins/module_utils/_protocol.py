@@ -40,16 +40,20 @@ class Domain(t.Protocol):
     libvirt's LIVE|CONFIG update fails or leaks the live address into the config (9.0 to 12.8)."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The domain's name."""
 
-    def state(self) -> DomainState: ...
+    def state(self) -> DomainState:
+        """What it is and whether it runs."""
 
     def xml(self, scope: Scope, secure: bool = False) -> str:
         """The whole definition; `secure` asks for passwords too, which a redefinition needs to keep them."""
 
-    def attach(self, device_xml: str, scope: Scope) -> None: ...
+    def attach(self, device_xml: str, scope: Scope) -> None:
+        """Add a device."""
 
-    def update(self, device_xml: str, scope: Scope) -> None: ...
+    def update(self, device_xml: str, scope: Scope) -> None:
+        """Change a device, which is found by its alias and address."""
 
     def unplug(self, alias: str) -> None:
         """Ask the running guest to let go of a device. Returns at once; the device is still there."""
@@ -78,12 +82,14 @@ class Domain(t.Protocol):
     def start(self) -> None:
         """Start the domain from its config definition."""
 
-    def statistics(self) -> GuestStatistics: ...
+    def statistics(self) -> GuestStatistics:
+        """What the running guest reported last."""
 
     def set_stats_period(self, seconds: int) -> None:
         """How often the running guest reports its statistics; 0 for never."""
 
-    def watch(self) -> AbstractContextManager[Watch]: ...
+    def watch(self) -> AbstractContextManager[Watch]:
+        """Events of this domain, from the moment when it is opened."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +113,8 @@ class Hypervisor(t.Protocol):
 
     uri: str
 
-    def domain(self, name_or_uuid: str) -> Domain: ...
+    def domain(self, name_or_uuid: str) -> Domain:
+        """Raises VirtmemError(domain_not_found)."""
 
     def domains(self) -> t.Sequence[Domain]:
         """All domains, in libvirt's order, by one call."""
@@ -115,9 +122,11 @@ class Hypervisor(t.Protocol):
     def survey(self) -> t.Sequence[Sighting]:
         """All domains with their state and statistics, by a few calls however many there are."""
 
-    def watch(self) -> AbstractContextManager[HostWatch]: ...
+    def watch(self) -> AbstractContextManager[HostWatch]:
+        """Events of all domains, from the moment when it is opened."""
 
-    def versions(self) -> Versions: ...
+    def versions(self) -> Versions:
+        """Of libvirt and QEMU."""
 
     def capabilities(self) -> str:
         """What the host is, as XML."""
@@ -132,4 +141,5 @@ class Hypervisor(t.Protocol):
     def thp_size(self) -> int | None:
         """Bytes of a transparent huge page on the hypervisor; None where that can't be known (it is remote)."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Once, by the one who opened it."""

@@ -48,9 +48,11 @@ class WaitOptions:
 class Clock(t.Protocol):
     """Time, so that tests need none."""
 
-    def monotonic(self) -> float: ...
+    def monotonic(self) -> float:
+        """Seconds since some moment."""
 
-    def sleep(self, seconds: float) -> None: ...
+    def sleep(self, seconds: float) -> None:
+        """Let so many pass."""
 
     def time(self) -> float:
         """Unix time in seconds."""

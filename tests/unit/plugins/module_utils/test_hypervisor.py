@@ -85,7 +85,7 @@ class Libvirt(types.ModuleType):
         self.handlers = []
         self.opened = []
         self.hang = None
-        self.error = None
+        self.errors = []
         self.wakes = queue.Queue()
         self.runs = 0
         vars(self).update(events())
@@ -109,8 +109,8 @@ class Libvirt(types.ModuleType):
         self.opened.append((uri, auth, flags))
         if self.hang:
             self.hang.wait()
-        if self.error:
-            raise self.error
+        for error in self.errors:
+            raise error
         return self.connection
 
 
@@ -204,7 +204,7 @@ def test_credentials_that_are_not_known(libvirt, known):
     ],
 )
 def test_open_fails(libvirt, error, code):
-    libvirt.error = error
+    libvirt.errors = [error]
     with pytest.raises(VirtmemError) as caught:
         _hypervisor.connect("qemu:///system", False)
     assert caught.value.code == code
@@ -224,7 +224,7 @@ def test_open_hangs(libvirt):
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_open_raises_something_else(libvirt):
-    libvirt.error = TypeError("the binding's own")
+    libvirt.errors = [TypeError("the binding's own")]
     try:
         with pytest.raises(TypeError):
             _hypervisor.connect("qemu:///system", False)
@@ -237,7 +237,7 @@ def test_open_raises_something_else(libvirt):
 
 
 def test_uri_that_is_none(libvirt):
-    libvirt.error = ValueError("embedded null character")
+    libvirt.errors = [ValueError("embedded null character")]
     with pytest.raises(VirtmemError) as caught:
         _hypervisor.connect("qemu\0", False)
     assert caught.value.code == "connection_failed"
@@ -633,7 +633,7 @@ def test_a_change_is_not_repeated_by_itself_but_what_follows_has_a_link(libvirt,
 
 def test_a_daemon_that_stays_away(libvirt, hypervisor, connection, other):
     domain, _vir = domain_of(hypervisor, connection, XMLDesc=LOST, state=LOST)
-    libvirt.error = LibvirtError("Connection refused", 38, 7)
+    libvirt.errors = [LibvirtError("Connection refused", 38, 7)]
     with pytest.raises(VirtmemError) as caught:
         domain.xml("live")
     assert caught.value.code == "connection_lost"
@@ -642,7 +642,7 @@ def test_a_daemon_that_stays_away(libvirt, hypervisor, connection, other):
     with pytest.raises(VirtmemError):
         domain.state()
     assert len(libvirt.opened) == tried, "nobody waits for it twice"
-    libvirt.error = None
+    libvirt.errors = []
 
 
 def test_a_domain_that_is_gone_with_the_link(libvirt, hypervisor, connection, other):
