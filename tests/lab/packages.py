@@ -20,7 +20,9 @@ def run(*command: str, cwd: Path | None = None) -> str:
     except FileNotFoundError:
         raise LabError(f"{command[0]} is not installed") from None
     except subprocess.CalledProcessError as error:
-        raise LabError(f"{' '.join(command)}: {error.stderr.strip() or error.returncode}") from None
+        # debootstrap says what is wrong on stdout, after all that was right.
+        told = error.stderr.strip() or error.stdout.strip().rpartition("\n")[2] or error.returncode
+        raise LabError(f"{' '.join(command)}: {told}") from None
     return done.stdout
 
 

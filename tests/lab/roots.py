@@ -73,7 +73,8 @@ def _build(suite: str) -> None:
     policy.write_text("#!/bin/sh\nexit 101\n")
     policy.chmod(0o755)
     # Not by debootstrap's --include: libvirt's packages don't configure before the base is complete.
-    install = ["apt-get", "-q", "-y", "--no-install-recommends", "install", *_PACKAGES]
+    apt_get = ["apt-get", "-q", "-y", "-o", "Acquire::Retries=3"]
+    install = [*apt_get, "--no-install-recommends", "install", *_PACKAGES]
     run(*_enter(scratch, None, ["env", "DEBIAN_FRONTEND=noninteractive", *install]))
     run(*_enter(scratch, None, ["apt-get", "clean"]))
     scratch.rename(_root(suite))
