@@ -33,6 +33,7 @@ MIB = 1024**2
 GIB = 1024**3
 TICK = 0.25
 NEVER = float("inf")
+AT_ONCE = 1 << 60
 
 BOOKWORM = Versions((9, 0, 0), (7, 2, 22))
 TRIXIE = Versions((11, 3, 0), (10, 0, 13))
@@ -103,12 +104,12 @@ class FakeClock:
 class Guest:
     """How a guest takes and gives memory; sizes are bytes.
 
-    `rate`: bytes per tick (None: at once); `lowest` and `highest`: where it stops short; `driver`: has virtio_mem;
-    `lets_go`: handles an unplug; `dies_at` and `reboots_at`: seconds from the start of the clock; `usable`: what it
-    reports as usable (None: no statistics); `answers`: its balloon driver is alive; `counted`: its MemTotal.
+    `rate`: bytes per tick; `lowest` and `highest`: where it stops short; `driver`: has virtio_mem; `lets_go`: handles an
+    unplug; `dies_at` and `reboots_at`: seconds from the start of the clock; `usable`: what it reports as usable (None: no
+    statistics); `answers`: its balloon driver is alive; `counted`: its MemTotal.
     """
 
-    rate: int | None = None
+    rate: int = AT_ONCE
     lowest: int = 0
     highest: int | None = None
     driver: bool = True
@@ -125,7 +126,7 @@ class Guest:
             goal = max(goal, min(self.lowest, current))
         elif self.highest is not None:
             goal = max(min(goal, self.highest), current)
-        step = goal - current if self.rate is None else max(min(goal - current, self.rate), -self.rate)
+        step = max(min(goal - current, self.rate), -self.rate)
         return (current + step) // block * block
 
 
@@ -412,7 +413,7 @@ class FakeDomain:
             self._make_live(root, memory)
             if settled and memory.get("model") == _VIRTIO_MEM:
                 requested = size_of(memory.find("target/requested"))
-                write_kib(memory.find("target/current"), replace(self.guest, rate=None).next(0, requested, 1))
+                write_kib(memory.find("target/current"), replace(self.guest, rate=AT_ONCE).next(0, requested, 1))
         dimms = sum(size_of(memory.find("target/size")) for memory in root.findall("devices/memory[@model='dimm']"))
         devices = sum(size_of(size) for size in root.findall("devices/memory/target/size"))
         ram = size_of(root.find("memory")) - devices + dimms

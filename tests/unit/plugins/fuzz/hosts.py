@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Versions
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake_hypervisor import (
+    AT_ONCE,
     BOOKWORM,
     GIB,
     MIB,
@@ -30,7 +31,7 @@ guests = st.one_of(
     st.builds(Guest),  # that does at once what it is asked
     st.builds(
         Guest,
-        rate=st.sampled_from([None, 64 * MIB, GIB]),
+        rate=st.sampled_from([AT_ONCE, 64 * MIB, GIB]),
         lowest=st.sampled_from([0, 20 * MIB, GIB]),
         highest=st.sampled_from([None, 3 * GIB]),
         driver=st.booleans(),

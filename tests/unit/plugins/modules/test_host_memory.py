@@ -14,6 +14,7 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import Vir
 from ansible_collections.virtmem.libvirt.plugins.module_utils._libvirt_errors import translate
 from ansible_collections.virtmem.libvirt.tests.unit.plugins import running
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake_hypervisor import (
+    AT_ONCE,
     GIB,
     MIB,
     NEVER,
@@ -292,7 +293,7 @@ def test_the_budget_holds_at_every_moment(host, add, hypervisor):
     """Six give back slowly, each in its own time, six grow; no GiB is given twice."""
     for number in range(6):
         add(f"down{number}", 6, Guest(rate=(number + 1) * 64 * MIB))
-        add(f"up{number}", 4, Guest(rate=512 * MIB if number % 2 else None))
+        add(f"up{number}", 4, Guest(rate=512 * MIB if number % 2 else AT_ONCE))
     ledger = Ledger(hypervisor, 60 * GIB)
     domains = [{"domain": "down*", "memory": "4GiB"}, {"domain": "up*", "memory": "6GiB"}]
     left = host(domains=domains, reserve="4GiB")
@@ -726,7 +727,7 @@ def test_calls_of_a_change(host, add, hypervisor):
     """Guests that do as they are asked: two writes and two looks each, whatever the others do."""
     hypervisor.nodes = {0: (1024 * GIB, {})}
     for number in range(20):
-        add(f"g{number}", 6, Guest(rate=None))
+        add(f"g{number}", 6, Guest(rate=AT_ONCE))
     left = host(domains=[{"domain": "*", "memory": "4GiB"}])
     assert left["converged"]
     assert hypervisor.count("update", "live") == hypervisor.count("update", "config") == 20
