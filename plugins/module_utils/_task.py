@@ -68,8 +68,14 @@ def _default(option: t.Mapping[str, t.Any]) -> t.Any:  # noqa: ANN401 - options 
 def _hide_password(module: AnsibleModule, uri: str) -> None:
     """libvirt has no use for a password in a URI, but whoever wrote one there does not want to read it in the result."""
     match = re.search(r"://[^/?#:]*:([^/?#]+)@", uri)
-    if match:
+    if not match:
+        return
+    try:  # ansible-core 2.22 and later: the controller masks what it is told of, and no_log_values does nothing
+        from ansible.module_utils.secrets import register_secret
+    except ImportError:
         module.no_log_values.add(match.group(1))
+    else:
+        register_secret(match.group(1))
 
 
 def require_libraries(module: AnsibleModule, result: Facts) -> None:
