@@ -148,7 +148,6 @@ class Run:
         with ThreadPoolExecutor(1) as setting_up:
             self.ready = {name: setting_up.submit(self._prepare, name) for name in self.hypervisors}
             self._work_off(waiting, min(len(self.environments), len(jobs)))
-        self._report()
         print()
         print("\n".join(self._table()))
         passed = sum(result.passed for result in self.results.values())
@@ -202,6 +201,7 @@ class Run:
         self.results[job] = Result(passed, seconds)
         if job.hypervisor not in self.versions and (told := worker.versions()):
             self.versions[job.hypervisor] = told
+        self._report()
         told = re.findall(r'"msg": "(skipped: .*)"', ended.stdout) if passed else [ended.stdout.rstrip()]
         self._say("\n".join([*told, f"{self._name(job)} {self.results[job]}"]))
 
@@ -215,16 +215,15 @@ class Run:
         return f"{job.target:<36} {job.hypervisor:<13}"
 
     def _report(self) -> None:
-        """Leave for the test matrix which target passed, by what each hypervisor is."""
-        told = {
-            versions: {
-                job.target: result.passed for job, result in self.results.items() if job.hypervisor == hypervisor
-            }
-            for hypervisor, versions in self.versions.items()
-        }
-        reports = tree.WORK / "reports"
-        reports.mkdir(exist_ok=True)
-        (reports / "integration.json").write_text(json.dumps(told))
+        """Leave for the test matrix which target passed so far, by what each hypervisor is."""
+        told: dict[str, dict[str, bool]] = {}
+        with self.speaking:
+            for job, result in list(self.results.items()):  # others still add to it
+                if job.hypervisor in self.versions:
+                    told.setdefault(self.versions[job.hypervisor], {})[job.target] = result.passed
+            reports = tree.WORK / "reports"
+            reports.mkdir(exist_ok=True)
+            (reports / "integration.json").write_text(json.dumps(told))
 
     def _table(self) -> list[str]:
         """A line for each target, with a column for each hypervisor."""
