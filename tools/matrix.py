@@ -184,7 +184,8 @@ What was tested with what
 =========================
 
 ``./run matrix`` writes this page. A cell says how many cases passed and when: for a hypervisor, a case is an integration
-target, each of which runs on real guests; for the rest, a unit test or a sanity test. A cell without a number was not run.
+target, each of which runs on real guests; for the rest, a unit test or a sanity test. A cell without a number was not run,
+and one with a smaller number than its neighbours only in part.
 
 .. list-table::
   :header-rows: 1
