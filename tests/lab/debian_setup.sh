@@ -7,8 +7,7 @@
 # memory: that stays as Debian has it. Beside it in /lab: key.pub (who may log in) and word.sh.
 set -eu
 
-# Its disk, and GRUB, as an administrator would have it; only without a menu, with a serial console, and without a check of
-# the timer that fails now and then on a machine with too much to do.
+# Its disk, and GRUB, as an administrator would have it; only without a menu and with a serial console.
 cat >/etc/fstab <<'END'
 /dev/vda1 / ext4 rw,noatime 0 0
 END
@@ -18,7 +17,7 @@ GRUB_DEFAULT=0
 GRUB_TIMEOUT=0
 GRUB_DISTRIBUTOR=Debian
 GRUB_CMDLINE_LINUX_DEFAULT="quiet"
-GRUB_CMDLINE_LINUX="console=ttyS0 no_timer_check"
+GRUB_CMDLINE_LINUX="console=ttyS0"
 GRUB_TERMINAL=serial
 GRUB_DISABLE_LINUX_UUID=true
 GRUB_DISABLE_OS_PROBER=true
@@ -27,7 +26,7 @@ END
 # For the very first start, from which on update-grub does it.
 kernel=$(echo /boot/vmlinuz-*)
 cat >/boot/grub/grub.cfg <<END
-linux $kernel root=/dev/vda1 ro console=ttyS0 no_timer_check quiet
+linux $kernel root=/dev/vda1 ro console=ttyS0 quiet
 initrd /boot/initrd.img-${kernel#*-}
 boot
 END

@@ -28,12 +28,9 @@ class Profile:
     hotplug: bool = True  # a maximum above the boot memory and a NUMA cell: what memory devices need
 
     def command_line(self) -> str:
-        """Return the words for the guest's kernel; those with ``lab.`` are read by init.sh.
-
-        Without no_timer_check, it panics now and then where the machine has too much to do to let its timer tick.
-        """
+        """Return the words for the guest's kernel; those with ``lab.`` are read by init.sh."""
         return (
-            f"console=ttyS0 quiet no_timer_check memhp_default_state={self.online}"
+            f"console=ttyS0 quiet memhp_default_state={self.online}"
             f" lab.driver={self.driver} lab.hungry={self.hungry // KIB} lab.pinned={self.pinned}"
         )
 
