@@ -43,6 +43,11 @@ class Core:
     def title(self) -> str:
         return f"ansible-core {self.version}, Python {self.python}"
 
+    @property
+    def names(self) -> set[str]:
+        """What a person may call it: 2.16.19 or 2.16."""
+        return {self.version, self.version.rsplit(".", 1)[0]}
+
 
 def cores() -> list[Core]:
     """Every column, oldest first."""
@@ -59,10 +64,10 @@ def run(words: list[str]) -> bool:
     columns = cores()
     some = [word for word in words if word in targets.names()]
     parts = [part for part in PARTS if part in words] or (["integration"] if some else list(PARTS))
-    wanted = [core for core in columns if core.version in words or core.version.rsplit(".", 1)[0] in words]
-    known = {*PARTS, *some, *(name for core in columns for name in (core.version, core.version.rsplit(".", 1)[0]))}
-    if set(words) - known:
-        sys.exit(f"neither a part, nor an ansible-core, nor a target: {', '.join(sorted(set(words) - known))}")
+    wanted = [core for core in columns if core.names & set(words)]
+    unknown = set(words).difference(PARTS, some, *(core.names for core in columns))
+    if unknown:
+        sys.exit(f"neither a part, nor an ansible-core, nor a target: {', '.join(sorted(unknown))}")
     passed = True
     for core in wanted or columns:
         for part in parts:

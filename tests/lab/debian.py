@@ -66,7 +66,7 @@ def start(lab: Lab, guest: Guest, saved: Saved, accelerator: str, timeout: float
     """Start the guest, and wait until one can log in."""
     if saved and _restored(lab, guest, saved, timeout):
         return
-    _boot(guest, timeout)
+    guest.power_on(timeout)
     entry = login(lab, guest)
     wait_login(entry, timeout)
     if accelerator == "tcg":  # with KVM, a boot is quick
@@ -77,16 +77,6 @@ def start(lab: Lab, guest: Guest, saved: Saved, accelerator: str, timeout: float
         memory.unlink()
         if not _restored(lab, guest, saved, timeout):
             raise LabError(f"{guest.name} could not be restored from what was saved of it a moment ago")
-
-
-def _boot(guest: Guest, timeout: float) -> None:
-    """Start it, and press reset once: seen on a machine with far too much to do, its kernel halted and never woke."""
-    try:
-        guest.power_on(timeout / 2)
-    except LabError:
-        if guest.state != "running":
-            raise
-        guest.reset(timeout / 2)
 
 
 def _restored(lab: Lab, guest: Guest, saved: Saved, timeout: float) -> bool:

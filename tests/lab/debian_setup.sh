@@ -35,10 +35,9 @@ grub-mkimage --format=i386-pc --prefix='(hd0,msdos1)/boot/grub' --output=/lab/co
 cp /usr/lib/grub/i386-pc/boot.img /lab
 
 # Who may log in, and how.
-mkdir -p /root/.ssh /etc/ssh/sshd_config.d
-cp /lab/key.pub /root/.ssh/authorized_keys
-chmod 700 /root/.ssh
-chmod 600 /root/.ssh/authorized_keys
+mkdir -p /etc/ssh/sshd_config.d
+install -d -m 700 ~root/.ssh
+install -m 600 /lab/key.pub ~root/.ssh/authorized_keys
 cat >/etc/ssh/sshd_config.d/lab.conf <<'END'
 HostKey /etc/ssh/ssh_host_ed25519_key
 UseDNS no

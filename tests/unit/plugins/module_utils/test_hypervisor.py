@@ -631,7 +631,9 @@ def test_a_change_is_not_repeated_by_itself_but_what_follows_has_a_link(libvirt,
     assert (len(renewed.named("updateDeviceFlags")), len(libvirt.opened)) == (1, 2)
 
 
-def test_a_daemon_that_stays_away(libvirt, hypervisor, connection, other):
+def test_a_daemon_that_stays_away(libvirt, hypervisor, connection, other, monkeypatch):
+    # Nothing hangs here; an attempt left behind by a busy machine would be counted late.
+    monkeypatch.setattr(_link, "bounded", lambda work, _timeout: work())
     domain, _vir = domain_of(hypervisor, connection, XMLDesc=LOST, state=LOST)
     libvirt.errors = [LibvirtError("Connection refused", 38, 7)]
     with pytest.raises(VirtmemError) as caught:
@@ -641,8 +643,7 @@ def test_a_daemon_that_stays_away(libvirt, hypervisor, connection, other):
     tried = len(libvirt.opened)
     with pytest.raises(VirtmemError):
         domain.state()
-    # What was left of the time, a moment, may be enough for one more attempt.
-    assert len(libvirt.opened) <= tried + 1, "nobody waits for it twice"
+    assert len(libvirt.opened) == tried, "nobody waits for it twice"
     libvirt.errors = []
 
 

@@ -4,7 +4,8 @@
 
 """Steps into each trap of libvirt that the modules go around, with libvirt's bare calls, and prints what came of it.
 
-traps.py LAB_SCRIPT LAB GUEST: GUEST runs, with the device ua-mem; both its definitions are afterwards as they were.
+traps.py LAB_SCRIPT LAB GUEST [ALIAS]: GUEST runs, with the device ua-mem; both its definitions are afterwards as they were.
+With ALIAS, it only asks the guest for that device, as virsh detach-device does, and waits as long.
 """
 
 from __future__ import annotations
@@ -208,9 +209,7 @@ def invented_node(connection):
 DEFINED = [wrong_sum, counted_slots, too_many_dimms, validated, invented_node]
 
 
-def main(name, guest_name):
-    lab = Lab.attach(name)
-    connection, guest = lab.connection, lab.guest(guest_name).domain
+def step_into_all(connection, guest):
     stored = guest.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
     guest.attachDeviceFlags(dimm(), LIVE)
     facts = {}
@@ -224,6 +223,15 @@ def main(name, guest_name):
         for domain in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_INACTIVE):
             domain.undefine()
     print(json.dumps(facts))
+
+
+def main(name, guest_name, alias=None):
+    lab = Lab.attach(name)
+    guest = lab.guest(guest_name).domain
+    if alias:
+        guest.detachDeviceFlags(device_text(guest, alias), LIVE)
+    else:
+        step_into_all(lab.connection, guest)
 
 
 if __name__ == "__main__":
