@@ -69,13 +69,13 @@ class DomainReport:
         self._found_actual = statistics.actual if statistics else None
         self._running = definitions.get("live")
         self.result["domain"] = _result.domain_facts(state)
-        self.result["before"] = self.result["after"] = _both(definitions)
+        self.result["before"] = self.result["after"] = self._both(definitions, self._found_actual)
         self._memory(definitions)
 
     def planned(self, plan: DomainPlan, wish: Wish) -> None:
         """There is a plan; if a guard refuses it, all is as it was."""
         self._wish = wish
-        self.result["before"] = _both(plan.before)
+        self.result["before"] = self._both(plan.before, self._found_actual)
         self._state(plan, plan.before, self._actual())
         self._nothing_done()
         self._steps(plan, [])
@@ -150,7 +150,7 @@ class DomainReport:
                     self.result["converged"] = False
 
     def _state(self, plan: DomainPlan, after: Definitions, actual: int | None) -> None:
-        self.result["after"] = _both(after)
+        self.result["after"] = self._both(after, actual)
         self._memory(after, actual)
         self.result["pending"] = list(plan.pending)
         self.result["restart_required"] = bool(plan.pending)
@@ -162,6 +162,14 @@ class DomainReport:
             "before": self._canonical(plan.before, self._found_actual),
             "after": self._canonical(after, actual),
         }
+
+    def _both(self, definitions: Definitions, actual: int | None) -> Facts:
+        """Both definitions; the live balloon, if the task is about it, as QEMU has it now: it tells libvirt of a change once
+        a second at most (BALLOON_CHANGE, QEMU 7.2), and `<currentMemory>` is behind by as much."""
+        shown = dict(definitions)
+        if "live" in shown and self._wish.target is not None and actual is not None:
+            shown["live"] = replace(shown["live"], current_memory=actual)
+        return {scope: definition_facts(shown.get(scope)) for scope in t.get_args(Scope)}
 
     def _memory(self, definitions: Definitions, actual: int | None = None) -> None:
         definition = definitions.get("live") or self._running or definitions.get("config")
@@ -206,10 +214,6 @@ class DomainReport:
         self.result["steps"] = [any_step_facts(step, True) for step in done] + [
             any_step_facts(step, False) for step in left
         ]
-
-
-def _both(definitions: Definitions) -> Facts:
-    return {scope: definition_facts(definitions.get(scope)) for scope in t.get_args(Scope)}
 
 
 def any_step_facts(step: AnyStep, done: bool) -> Facts:

@@ -325,6 +325,17 @@ def test_a_balloon_where_it_shall_be_shows_no_difference(domain_memory, hypervis
     check_real_again(domain_memory, hypervisor, balloon={"target": "1GiB"})
 
 
+def test_a_balloon_is_as_qemu_says_and_not_as_libvirt_has_last_heard(domain_memory, hypervisor):
+    """QEMU tells libvirt of it once a second at most; until then the XML has what it had, as the fake's always has."""
+    hypervisor.add(boot=(GIB, GIB)).start()
+    real = domain_memory(scope="live", balloon={"target": "1GiB"})
+    again = domain_memory(scope="live", balloon={"target": "1GiB"})
+    assert (real["changed"], again["changed"], again["converged"]) == (True, False, True)
+    assert real["before"]["live"]["balloon"]["target"] == 2 * GIB
+    assert real["after"] == again["before"] == again["after"]
+    assert real["after"]["live"]["balloon"]["target"] == GIB
+
+
 def test_dimms_are_told_how_large_they_can_be(domain_memory, hypervisor):
     hypervisor.add(device()).start()
     hypervisor.host = 300 * MIB

@@ -4,8 +4,10 @@
 
 """Prints as JSON what libvirt says of a guest in both definitions, and what the guest says of itself.
 
-look.py LAB_SCRIPT LAB GUEST [TOTAL]: with TOTAL, once the guest itself says that it has so many bytes; where that is
-"followed", once libvirt says that it has plugged all that is requested, and it has then said something itself.
+look.py LAB_SCRIPT LAB GUEST [TOTAL [BALLOON]]: with TOTAL, once the guest itself says that it has so many bytes; where that
+is "followed", once libvirt says that it has plugged all that is requested, and it has then said something itself. With
+BALLOON, once libvirt, too, has heard from QEMU that the balloon leaves so many bytes; which, if it does not in half a minute,
+the caller sees.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import time
 from pathlib import Path
 
 sys.path[0] = str(Path(sys.argv[1]).resolve().parent.parent)
@@ -46,7 +49,13 @@ def written(lab, guest):
     return {str(path.relative_to(lab.directory)): [path.stat().st_ino, path.stat().st_mtime_ns] for path in found}
 
 
-def main(name, guest_name, total=None):
+def await_balloon(guest, size):
+    deadline = time.monotonic() + 30
+    while definition(guest.xml())["current_memory"] != size and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def main(name, guest_name, total=None, balloon=None):
     lab = Lab.attach(name)
     guest = lab.guest(guest_name)
     if total == "followed":
@@ -55,6 +64,8 @@ def main(name, guest_name, total=None):
         guest.fresh_memory()
     elif total:
         guest.wait_total(int(total))
+    if balloon:
+        await_balloon(guest, int(balloon))
     active, persistent = guest.domain.isActive(), guest.domain.isPersistent()
     facts = {
         "total": guest.memory().total if active else None,
