@@ -11,8 +11,8 @@ import subprocess
 import time
 import uuid
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
-from xml.sax.saxutils import escape
 
 from .debian_image import HOST_KEY_ALIAS, DebianImage
 from .domain import Boot
