@@ -164,12 +164,17 @@ class DomainReport:
         }
 
     def _both(self, definitions: Definitions, actual: int | None) -> Facts:
-        """Both definitions; the live balloon, if the task is about it, as QEMU has it now: it tells libvirt of a change once
-        a second at most (BALLOON_CHANGE, QEMU 7.2), and `<currentMemory>` is behind by as much."""
+        """Both definitions; the live balloon, if the task is about it, as QEMU has it now."""
         shown = dict(definitions)
-        if "live" in shown and self._wish.target is not None and actual is not None:
-            shown["live"] = replace(shown["live"], current_memory=actual)
+        balloon = self._balloon(actual)
+        if "live" in shown and balloon is not None:
+            shown["live"] = replace(shown["live"], current_memory=balloon)
         return {scope: definition_facts(shown.get(scope)) for scope in t.get_args(Scope)}
+
+    def _balloon(self, actual: int | None) -> int | None:
+        """The live balloon's size to show in place of `<currentMemory>`, None if the task is not about it: QEMU tells libvirt
+        of a change once a second at most (BALLOON_CHANGE, QEMU 7.2), and the XML is behind by as much."""
+        return None if self._wish.target is None else actual
 
     def _memory(self, definitions: Definitions, actual: int | None = None) -> None:
         definition = definitions.get("live") or self._running or definitions.get("config")
@@ -196,8 +201,8 @@ class DomainReport:
         for scope, definition in definitions.items():
             shown = replace(definition, devices=tuple(map(self._shown, definition.devices)))
             if scope == "live":
-                about_balloon = self._wish.target is not None and actual is not None
-                shown = replace(shown, current_memory=t.cast(int, actual) if about_balloon else shown.total)
+                balloon = self._balloon(actual)
+                shown = replace(shown, current_memory=shown.total if balloon is None else balloon)
             texts[scope] = _xml.canonical_memory(shown)
         if len(set(texts.values())) == 1:
             return next(iter(texts.values()))

@@ -48,7 +48,7 @@ PROFILES = {
         Profile("two-nodes", "has two NUMA cells, and a processor in each", cells=2, vcpus=2),
         Profile("no-balloon", "has no balloon device, so no statistics either", balloon=False),
         Profile("no-hotplug", "is a domain that nobody prepared: no maximum, no NUMA cell", hotplug=False),
-        # One processor: two, emulated on a busy machine, mostly wait for each other.
+        # One processor, for the machine is busy: with two (and mitigations) a role's target took a third more of it.
         Profile("debian", "is Debian 12, which boots by GRUB and has systemd and SSH", disk=True),
     )
 }  # fmt: skip

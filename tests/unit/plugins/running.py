@@ -47,9 +47,10 @@ def module_args(options: dict[str, t.Any]) -> t.Iterator[None]:
 
 
 class Left(dict):
-    """A module's result. `warned` are its warnings, `failed` whether it failed."""
+    """A module's result. `warned` are its warnings, `secrets` what the controller is told to mask, `failed` whether it failed."""
 
     warned: list[str]
+    secrets: list[str]
 
     @property
     def failed(self) -> bool:
@@ -79,6 +80,7 @@ def run(name: str, monkeypatch: t.Any, hypervisor: t.Any, check: bool = False, *
             module.main()
     left = Left(json.loads(output.getvalue()))
     left.warned = warned
+    left.secrets = left.pop("_ansible_new_secrets", [])  # ansible-core 2.22 and later
     return left
 
 
