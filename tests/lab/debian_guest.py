@@ -60,7 +60,7 @@ class Login:
         }
 
 
-def disk_boot(name: str, machine: str, disk: Path, port: int) -> Boot:
+def disk_boot(name: str, machine: str, disk: Path, port: int, features: str) -> Boot:
     """Return the way of a Debian guest: from its disk, by GRUB; port 22 of it is a port of ours.
 
     The network is QEMU's own, by words of its command line: libvirt 9.0 has no XML for a forwarded port.
@@ -70,6 +70,7 @@ def disk_boot(name: str, machine: str, disk: Path, port: int) -> Boot:
         "<boot dev='hd'/>",
         devices=_DEVICES.format(disk=escape(str(disk))),
         ports=3,
+        features=features,
         # The same in each lab, or what was saved in one could not be restored in another.
         uuid=str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{name}.{HOST_KEY_ALIAS}")),
         arguments=(

@@ -71,6 +71,7 @@ class Boot:
     devices: str = ""
     ports: int = 0  # how many of them want a PCIe port
     uuid: str = ""  # none: libvirt makes one up
+    features: str = ""  # what is in <features> beside ACPI
     arguments: tuple[str, ...] = ()  # of QEMU's, for what libvirt has no XML for
 
 
@@ -90,7 +91,7 @@ def domain_xml(name: str, profile: Profile, shape: Shape, boot: Boot, console: P
     <type arch='x86_64' machine='{escape(shape.machine)}'>hvm</type>
     {boot.os}
   </os>
-  <features><acpi/></features>
+  <features><acpi/>{boot.features}</features>
   {_cells(profile, shape)}
   <devices>
     <controller type='usb' model='none'/>{_ports(shape, boot)}
