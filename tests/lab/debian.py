@@ -18,6 +18,8 @@ from .debian_image import put_debian_image
 from .domain import Shape, domain_xml
 from .errors import LabError
 from .guest import BOOT_TIMEOUT, Guest
+from .image import cache_folder
+from .locking import locked
 from .packages import run
 from .place import unprivileged_user
 from .profiles import Profile
@@ -71,20 +73,29 @@ def define(lab: Lab, guest: Guest, profile: Profile, shape: Shape, accelerator: 
 
 
 def start(lab: Lab, guest: Guest, saved: Saved, accelerator: str, timeout: float) -> None:
-    """Start the guest, and wait until one can log in."""
-    if saved and _restored(lab, guest, saved, timeout):
+    """Start the guest, and wait until one can log in; with KVM, where a boot is quick, by a boot."""
+    if accelerator != "tcg":
+        guest.power_on(timeout)
+        wait_login(login(lab, guest), timeout)
         return
+    # Who wants the same guest at the same time waits for the boot of the first.
+    with locked(cache_folder() / "saved.lock"):
+        if not (saved and _restored(lab, guest, saved, timeout)):
+            _save(lab, guest, saved, timeout)
+
+
+def _save(lab: Lab, guest: Guest, saved: Saved, timeout: float) -> None:
+    """Boot the guest, save it, and go on from there."""
     guest.power_on(timeout)
     entry = login(lab, guest)
     wait_login(entry, timeout)
-    if accelerator == "tcg":  # with KVM, a boot is quick
-        run(*entry.command("update-grub"))  # from here on, GRUB's configuration is what Debian's own tool writes
-        memory = _memory(lab, guest)
-        guest.domain.save(str(memory))
-        saved.keep(memory, _disk(lab, guest))
-        memory.unlink()
-        if not _restored(lab, guest, saved, timeout):
-            raise LabError(f"{guest.name} could not be restored from what was saved of it a moment ago")
+    run(*entry.command("update-grub"))  # from here on, GRUB's configuration is what Debian's own tool writes
+    memory = _memory(lab, guest)
+    guest.domain.save(str(memory))
+    saved.keep(memory, _disk(lab, guest))
+    memory.unlink()
+    if not _restored(lab, guest, saved, timeout):
+        raise LabError(f"{guest.name} could not be restored from what was saved of it a moment ago")
 
 
 def _restored(lab: Lab, guest: Guest, saved: Saved, timeout: float) -> bool:
