@@ -27,15 +27,16 @@ def run(*command: str, cwd: Path | None = None) -> str:
 
 
 class Debian:
-    """Debian and Ubuntu: the kernel is behind a metapackage, of one of these names, in one versioned package or several."""
+    """Debian and Ubuntu: the kernel is behind a metapackage, in one versioned package or several."""
 
     kernels = ("linux-image-cloud-amd64", "linux-image-virtual")
     _parts = re.compile(r"Depends: (linux-(?:image|modules|binary)-\d\S*)")
 
     def names(self) -> list[str]:
         """Return the versioned packages that hold the kernel and its modules, and busybox's."""
+        kernel = next(filter(self.known, self.kernels), self.kernels[0])
         # All at once: each question has APT go through all that it knows, which takes the better part of a second.
-        told = run("apt-cache", "depends", "--recurse", "--important", *self.kernels)
+        told = run("apt-cache", "depends", "--recurse", "--important", kernel)
         found = list(dict.fromkeys(self._parts.findall(told)))
         if not found:
             raise LabError(f"apt knows no kernel behind {' or '.join(self.kernels)}; try apt-get update")

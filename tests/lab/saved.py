@@ -35,16 +35,13 @@ class Saved:
         return self.folder.is_dir()
 
     def keep(self, memory: Path, disk: Path) -> None:
-        """Keep it, and drop what was not used for the longest time."""
+        """Keep it, and drop what was not used for the longest time; only one at a time may."""
         scratch = self.folder.with_name(f"new-{self.folder.name}-{os.getpid()}")
         scratch.mkdir()
         for source, name in ((memory, "memory"), (disk, "disk.qcow2")):
             shutil.copyfile(source, scratch / name)
             (scratch / name).chmod(0o644)  # a lab's user reads it
-        try:
-            scratch.rename(self.folder)
-        except OSError:  # somebody was faster
-            shutil.rmtree(scratch)
+        scratch.rename(self.folder)
         others = sorted(self.folder.parent.glob("state-*"), key=lambda path: path.stat().st_mtime, reverse=True)
         for old in others[_KEPT:]:
             shutil.rmtree(old, ignore_errors=True)
