@@ -17,6 +17,10 @@ elif systemctl -q cat libvirtd.service >/dev/null 2>&1; then
     daemon=libvirtd
 fi
 
+# Where systemd listens for it, it starts when somebody calls, and ends when nobody has needed it for two minutes.
+listening=false
+[ -n "$daemon" ] && systemctl -q is-active "$daemon.socket" 2>/dev/null && listening=true
+
 # Each pool of huge pages: of the whole host, and of each node.
 pools=
 for folder in /sys/kernel/mm/hugepages/hugepages-* /sys/devices/system/node/node[0-9]*/hugepages/hugepages-*; do
@@ -38,6 +42,7 @@ block=2097152
 cat <<END
 {
   "daemon": "$daemon",
+  "listening": $listening,
   "configuration": $(there "/etc/libvirt/${daemon:-none}.conf"),
   "pools": {${pools#,}},
   "unit": $(there /etc/systemd/system/virtmem-hugepages.service),
