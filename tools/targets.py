@@ -28,6 +28,7 @@ FOLDER = tree.ROOT / "tests/integration/targets"
 LAB = tree.ROOT / "tests/lab/lab.py"
 LAB_VARIABLES = ("VIRTMEM_LAB_", "VIRTMEM_CORPUS", "XDG_CACHE_HOME")
 WORKERS = 2 * (os.cpu_count() or 1)
+HOST_MEMORY = ("domain_memory_pages", "host_memory")  # one sets huge pages aside, the other counts on what is left
 CANNOT_HERE = 77  # what lab.py says of a hypervisor that this machine can't have
 
 
@@ -140,6 +141,7 @@ class Run:
     def all(self) -> bool:
         """Run all of them, whatever becomes of each, and end with a table."""
         self.alone = {target: threading.Lock() for target in self.wanted}
+        self.alone |= dict.fromkeys(HOST_MEMORY, threading.Lock())
         # A Debian guest boots more than once in a role's target: begun last, it would be the only one at the end.
         order = sorted(self.wanted, key=lambda target: not target.startswith("role_"))
         jobs = [Job(hypervisor, target) for hypervisor in self.hypervisors for target in order]

@@ -6,9 +6,14 @@
 
 from __future__ import annotations
 
+import fcntl
+from pathlib import Path
+
 import awx
 import pytest
 from hypervisor import MIB
+
+HUGE_PAGES = Path("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages")
 
 
 @pytest.fixture
@@ -76,8 +81,19 @@ def test_prepare(job, kvm2):
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory, hypervisors):
-    """A job of the report."""
+def steady_pools():
+    """Have the machine's huge pages stay as they are: a lab takes this lock to set some aside, and to give them back."""
+    if not HUGE_PAGES.exists():
+        yield
+        return
+    with HUGE_PAGES.open() as pool:
+        fcntl.flock(pool, fcntl.LOCK_SH)
+        yield
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory, hypervisors, steady_pools):
+    """A job of the report, which tells what guests can have until the last of these tests."""
     return awx.run(tmp_path_factory.mktemp("report"), awx.template("report.yml"), hypervisors)
 
 
