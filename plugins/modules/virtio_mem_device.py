@@ -42,7 +42,8 @@ options:
     description:
       - V(present) makes the device be there and have the stated options.
       - >-
-        V(absent) takes all its memory back, waits, and then unplugs it and takes it out of the stored definition.
+        V(absent) takes all its memory back, waits for that and a second more (Linux locks up if it is hurried), and then
+        unplugs it and takes it out of the stored definition.
         Where QEMU (before 8.1) or the machine type (before 8.1) can't unplug, the device stays in the running guest with
         nothing plugged, leaves the stored definition, and RV(restart_required) is V(true). With O(scope=live) such a
         task is refused instead.

@@ -31,6 +31,7 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import S
 
 MIB = 1024**2
 GIB = 1024**3
+RELEASE = 0.5  # seconds for which a guest still releases what it has given back
 TICK = 0.25
 NEVER = float("inf")
 AT_ONCE = 1 << 60
@@ -388,6 +389,8 @@ class FakeDomain:
         self.period_history: list[int] = []
         self._watches: list[FakeWatch] = []
         self._unplugging: set[str] = set()
+        self._moved = 0.0  # when the guest last plugged or unplugged memory
+        self._stuck = False
         self._last_update = 0
         self._told = 0.0  # when the last size event went out: QEMU sends one a second
         self._untold = False
@@ -551,6 +554,8 @@ class FakeDomain:
         if "old" in machine or re.search(r"-[2-6]\.\d+$", machine) or (middle_aged and self._is_anonymous(memory)):
             refuse("live", 1, failed + "virtio-mem device cannot get unplugged while 'unplugged-inaccessible' != 'on'")
         self._unplugging.add(alias)
+        # Linux stops handling any memory until it is reset: two of its workers wait for each other.
+        self._stuck |= self.hypervisor.clock.now < self._moved + RELEASE
 
     def detach_config(self, device_xml: str) -> None:
         self._write("detach_config", "config")
@@ -902,7 +907,7 @@ class FakeDomain:
         period = root.find("devices/memballoon/stats")
         if period is not None and self.guest.answers:
             self._last_update = int(now)
-        if not self.paused:
+        if not self.paused and not self._stuck:
             self._plug(root)
             self._let_go(root)
         if self._untold and now - self._told >= 1:
@@ -917,7 +922,7 @@ class FakeDomain:
             changed |= new != now
             write_kib(memory.find("target/current"), new)
         if changed:
-            self._untold = True
+            self._untold, self._moved = True, self.hypervisor.clock.now
             self._store("live", root)
 
     def _let_go(self, root: t.Any) -> None:
