@@ -64,6 +64,14 @@ class Faults:
     def _requested(self, guest):
         return [device["requested"] for device in guest.devices().values()]
 
+    def settled(self, guest):
+        """Wait until the guest has what its devices are asked for: it boots before it plugs."""
+        lab = self.lab
+        wait(f"{guest} does not follow", lambda: all(map(self._followed, lab.guest(guest).devices().values())))
+
+    def _followed(self, device):
+        return device["current"] == device["requested"]
+
     def pause(self, guest):
         self.domain(guest).suspend()
 
