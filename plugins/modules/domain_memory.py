@@ -290,7 +290,8 @@ options:
             type: bool
   purge_devices:
     description:
-      - Remove memory devices that O(devices) does not list. A virtio-mem device gives back its memory first.
+      - Remove memory devices that O(devices) does not list. A virtio-mem device gives back its memory first, and has a
+        second more, for Linux locks up if it is hurried.
       - The stored definition keeps a device until the guest has let go of it. One that can't be unplugged leaves the stored
         definition once it is empty, and the guest when it is next powered off.
     type: bool

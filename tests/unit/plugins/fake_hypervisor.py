@@ -408,6 +408,7 @@ class FakeDomain:
 
     def start(self, settled: bool = True) -> FakeDomain:
         """Power on: the live definition is made of the config, and the guest plugs what is requested."""
+        self._stuck = False
         root = element(t.cast(str, self.config))
         root.set("id", "1")
         for memory in root.findall("devices/memory"):
@@ -439,6 +440,7 @@ class FakeDomain:
         for memory in self._virtio_mem(root):
             write_kib(memory.find("target/current"), 0)
         self._counted_twice = 1
+        self._stuck = False
         self._store("live", root)
         self._wake()
 
@@ -555,7 +557,8 @@ class FakeDomain:
             refuse("live", 1, failed + "virtio-mem device cannot get unplugged while 'unplugged-inaccessible' != 'on'")
         self._unplugging.add(alias)
         # Linux stops handling any memory until it is reset: two of its workers wait for each other.
-        self._stuck |= self.hypervisor.clock.now < self._moved + RELEASE
+        hurried = memory.get("model") == _VIRTIO_MEM and self.hypervisor.clock.now < self._moved + RELEASE
+        self._stuck = self._stuck or hurried
 
     def detach_config(self, device_xml: str) -> None:
         self._write("detach_config", "config")
