@@ -2,8 +2,6 @@
 # SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# PRIVATE to the collection: may change in any release.
-
 """What this libvirt, QEMU, architecture and machine type can do: one table, each line with its source.
 
 libvirt's domain capabilities do not list memory device models (true from 7.9 to 12.8), so versions decide.
@@ -15,12 +13,8 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
-from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
-    Definition,
-    MemoryDevice,
-    Versions,
-)
+from ._errors import VirtmemError
+from ._model import Definition, MemoryDevice, Versions
 
 Version = tuple[int, int, int]
 
@@ -83,6 +77,7 @@ _X86: t.Final = ("x86_64", "i686")
 # QEMU pc.c, so on x86 only: unplug needs unplugged-inaccessible=on, the default from machine type 8.1; 7.0 to 8.0 decide by the
 # backend (on unless the memory is anonymous); older ones have it off.
 _UNPLUG_MACHINE: t.Final = (8, 1)
+
 _UNPLUG_MACHINE_IF_NOT_ANONYMOUS: t.Final = (7, 0)
 
 # A memory device needs a guest NUMA node, but for s390x, where virtio-mem-ccw does without (libvirt 11.1).

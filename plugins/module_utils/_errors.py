@@ -2,8 +2,6 @@
 # SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# PRIVATE to the collection: may change in any release.
-
 """The one way this collection says no: a code, a sentence with the numbers, and what to do about it."""
 
 from __future__ import annotations
@@ -59,3 +57,10 @@ class VirtmemError(Exception):
         self.message = message
         self.hint = on_one_line(hint)
         self.details: dict[str, t.Any] = dict(details or {})
+
+
+Facts = dict[str, t.Any]
+
+
+def failure_facts(error: VirtmemError) -> Facts:
+    return {"error_code": error.code, "details": error.details, "hint": error.hint}

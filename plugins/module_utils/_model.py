@@ -2,8 +2,6 @@
 # SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# PRIVATE to the collection: may change in any release.
-
 """The nouns, as frozen data: no libvirt, no XML, no Ansible. All sizes are bytes."""
 
 from __future__ import annotations
@@ -14,6 +12,7 @@ from dataclasses import dataclass, field
 Scope = t.Literal["live", "config"]
 
 VIRTIO_MEM: t.Final = "virtio-mem"
+
 # One of Definition.blockers, and the one that a task can lift.
 LOCKED: t.Final = "its memory is locked (<memoryBacking><locked/>)"
 
@@ -57,22 +56,6 @@ class MemoryDevice:
     def user_alias(self) -> str | None:
         """The alias if it is a person's: libvirt keeps those that begin with ua- in both definitions (3.9.0)."""
         return self.alias if self.alias and self.alias.startswith("ua-") else None
-
-
-# In the order of the documentation; `alias` is the identity, so it is not among what a task can change.
-VIRTIO_MEM_OPTIONS: t.Final = (
-    "node",
-    "size",
-    "block",
-    "requested",
-    "page_size",
-    "node_mask",
-    "access",
-    "discard",
-    "dynamic_memslots",
-    "guest_address",
-    "pci_address",
-)
 
 
 @dataclass(frozen=True)

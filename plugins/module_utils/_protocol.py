@@ -2,8 +2,6 @@
 # SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# PRIVATE to the collection: may change in any release.
-
 """What the rest of the collection may ask of a hypervisor: libvirt answers in production, a fake in the unit tests.
 
 Every method raises VirtmemError, never an exception of libvirt. Sizes are bytes, times are seconds.
@@ -15,13 +13,7 @@ import typing as t
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
-    DomainState,
-    GuestStatistics,
-    HostMemory,
-    Scope,
-    Versions,
-)
+from ._model import DomainState, GuestStatistics, HostMemory, Scope, Versions
 
 
 class Watch(t.Protocol):

@@ -2,8 +2,6 @@
 # SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# PRIVATE to the collection: may change in any release.
-
 """Sizes: text in, as libvirt writes them; integers of bytes inside and out."""
 
 from __future__ import annotations
@@ -12,10 +10,12 @@ import re
 import typing as t
 from fractions import Fraction
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
+from ._errors import VirtmemError
 
 KIB: t.Final = 1024
+
 MIB: t.Final = 1024**2
+
 GIB: t.Final = 1024**3
 
 # libvirt counts memory in an unsigned long long of KiB, but QEMU's sizes are 64-bit bytes: the smaller limit rules.
@@ -25,6 +25,7 @@ LARGEST: t.Final = 2**63 - 1
 UNLIMITED: t.Final = 9007199254740991 * KIB
 
 _LETTERS: t.Final = "kmgtpe"
+
 _NUMBER_AND_UNIT: t.Final = re.compile(
     r"(?P<number>\d{1,40}(?:\.\d{1,40})?)\s*(?P<unit>[a-z]*)", re.ASCII | re.IGNORECASE
 )

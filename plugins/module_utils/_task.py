@@ -2,8 +2,6 @@
 # SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# PRIVATE to the collection: may change in any release.
-
 """The frame around every module's work: libraries there, connection opened and closed, every failure in our words."""
 
 from __future__ import annotations
@@ -15,12 +13,46 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleFallbackNotFound, AnsibleModule, missing_required_lib
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils import _hypervisor, _xml
-from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError, on_one_line
-from ansible_collections.virtmem.libvirt.plugins.module_utils._numbers import check_numbers
-from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Hypervisor
-from ansible_collections.virtmem.libvirt.plugins.module_utils._result import Facts, failure_facts
-from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import SYSTEM_CLOCK, Clock
+from ._errors import Facts, VirtmemError, failure_facts, on_one_line
+from ._protocol import Hypervisor
+from ._wait import SYSTEM_CLOCK, Clock
+
+# libvirt's numbers of seconds, threads, slots and nodes are ints of C; its Python binding raises OverflowError for more.
+LARGEST_NUMBER: t.Final = 2**31 - 1
+
+Spec = t.Mapping[str, t.Any]
+
+
+def check_numbers(spec: Spec, params: t.Mapping[str, t.Any], place: str = "") -> None:
+    """Every number that the options give, at any depth of an argument spec. Raises VirtmemError(unsupported)."""
+    for name, option in spec.items():
+        value = params.get(name)
+        if value is None:
+            continue
+        if option.get("type") == "int":
+            _check_number(value, place + name)
+        elif option.get("type") == "dict":
+            check_numbers(option["options"], value, f"{place}{name}.")
+        elif option.get("elements") == "dict":
+            for position, element in enumerate(value):
+                check_numbers(option["options"], element, f"{place}{name}[{position}].")
+
+
+def _check_number(value: int, option: str) -> None:
+    lowest = (
+        0 if option.endswith("_timeout") else -LARGEST_NUMBER
+    )  # what a negative number else means is its option's to say
+    if lowest <= value <= LARGEST_NUMBER:
+        return
+    short = str(value) if abs(value) < 10**20 else f"a number of {len(str(abs(value)))} digits"
+    nearest = 0 if value < 0 else LARGEST_NUMBER
+    raise VirtmemError(
+        "unsupported",
+        f"{option}: {short} is {'less' if value < 0 else 'more'} than libvirt or a clock can take.",
+        hint=f"The nearest number that they can is {nearest}.",
+        details={"option": option, "value": value, "nearest": nearest},
+    )
+
 
 # What a distribution calls the two libraries: the target's own interpreter finds only these.
 _PACKAGES: t.Final[t.Mapping[str, str]] = {
@@ -38,6 +70,21 @@ class Work(t.Protocol):
 
     def run(self) -> None:
         """Raises VirtmemError."""
+
+
+class LibvirtDoor(t.Protocol):
+    """The file that imports libvirt. Modules hand it over: this one stands below it."""
+
+    LIBVIRT_IMPORT_ERROR: str | None
+
+    def connect(self, uri: str, read_only: bool, user: str | None, password: str | None) -> Hypervisor:
+        """Open a connection."""
+
+
+class XmlDoor(t.Protocol):
+    """The file that imports lxml."""
+
+    LXML_IMPORT_ERROR: str | None
 
 
 WorkFactory = t.Callable[[t.Mapping[str, t.Any], Hypervisor, bool, Clock], Work]
@@ -78,9 +125,9 @@ def _hide_password(module: AnsibleModule, uri: str) -> None:
         register_secret(match.group(1))
 
 
-def require_libraries(module: AnsibleModule, result: Facts) -> None:
+def require_libraries(module: AnsibleModule, libvirt: LibvirtDoor, xml: XmlDoor, result: Facts) -> None:
     """Fail with error_code=missing_library, naming the interpreter and the package, unless all is there."""
-    for library, problem in (("libvirt", _hypervisor.LIBVIRT_IMPORT_ERROR), ("lxml", _xml.LXML_IMPORT_ERROR)):
+    for library, problem in (("libvirt", libvirt.LIBVIRT_IMPORT_ERROR), ("lxml", xml.LXML_IMPORT_ERROR)):
         if problem:
             package = _PACKAGES[library]
             module.fail_json(
@@ -98,6 +145,8 @@ def run_task(
     module: AnsibleModule,
     factory: WorkFactory,
     empty: t.Mapping[str, t.Any],
+    libvirt: LibvirtDoor,
+    xml: XmlDoor,
     read_only: bool = False,
     connect: Connect | None = None,
 ) -> None:
@@ -108,10 +157,10 @@ def run_task(
     result: Facts = dict(empty)
     if "domain" in params:
         result["domain"] = {"name": params["domain"], "uuid": None, "state": None}
-    require_libraries(module, {**result, "duration": 0.0})
+    require_libraries(module, libvirt, xml, {**result, "duration": 0.0})
     try:
         check_numbers(module.argument_spec, params)
-        hypervisor = (connect or _hypervisor.connect)(
+        hypervisor = (connect or libvirt.connect)(
             params["uri"], read_only or module.check_mode, params["auth_user"], params["auth_password"]
         )
         try:

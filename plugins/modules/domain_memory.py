@@ -598,8 +598,11 @@ hint:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils._argspec import change_spec, connection_spec, domain_spec
-from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_memory import EMPTY, DomainMemory
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.module import DomainMemory
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.report import EMPTY
+from ansible_collections.virtmem.libvirt.plugins.module_utils._libvirt import hypervisor
 from ansible_collections.virtmem.libvirt.plugins.module_utils._task import run_task
+from ansible_collections.virtmem.libvirt.plugins.module_utils._xml import document
 
 
 def main() -> None:
@@ -612,7 +615,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    run_task(module, DomainMemory, EMPTY)
+    run_task(module, DomainMemory, EMPTY, hypervisor, document)
 
 
 if __name__ == "__main__":

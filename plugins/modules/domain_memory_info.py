@@ -257,8 +257,10 @@ hint:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils._argspec import connection_spec
-from ansible_collections.virtmem.libvirt.plugins.module_utils._domain_memory_info import EMPTY, DomainMemoryInfo
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.info import EMPTY, DomainMemoryInfo
+from ansible_collections.virtmem.libvirt.plugins.module_utils._libvirt import hypervisor
 from ansible_collections.virtmem.libvirt.plugins.module_utils._task import run_task
+from ansible_collections.virtmem.libvirt.plugins.module_utils._xml import document
 
 
 def main() -> None:
@@ -266,7 +268,7 @@ def main() -> None:
         argument_spec={"domains": {"type": "list", "elements": "str"}, **connection_spec()},
         supports_check_mode=True,
     )
-    run_task(module, DomainMemoryInfo, EMPTY, read_only=True)
+    run_task(module, DomainMemoryInfo, EMPTY, hypervisor, document, read_only=True)
 
 
 if __name__ == "__main__":

@@ -360,8 +360,11 @@ hint:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils._argspec import change_spec, connection_spec, host_spec
-from ansible_collections.virtmem.libvirt.plugins.module_utils._host_memory import EMPTY, HostMemory
+from ansible_collections.virtmem.libvirt.plugins.module_utils._host.module import HostMemory
+from ansible_collections.virtmem.libvirt.plugins.module_utils._host.report import EMPTY
+from ansible_collections.virtmem.libvirt.plugins.module_utils._libvirt import hypervisor
 from ansible_collections.virtmem.libvirt.plugins.module_utils._task import run_task
+from ansible_collections.virtmem.libvirt.plugins.module_utils._xml import document
 
 
 def main() -> None:
@@ -369,7 +372,7 @@ def main() -> None:
         argument_spec={**host_spec(), **connection_spec(), **change_spec()},
         supports_check_mode=True,
     )
-    run_task(module, HostMemory, EMPTY)
+    run_task(module, HostMemory, EMPTY, hypervisor, document)
 
 
 if __name__ == "__main__":

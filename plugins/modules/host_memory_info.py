@@ -184,13 +184,15 @@ hint:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils._argspec import connection_spec
-from ansible_collections.virtmem.libvirt.plugins.module_utils._host_memory_info import EMPTY, HostMemoryInfo
+from ansible_collections.virtmem.libvirt.plugins.module_utils._host.info import EMPTY, HostMemoryInfo
+from ansible_collections.virtmem.libvirt.plugins.module_utils._libvirt import hypervisor
 from ansible_collections.virtmem.libvirt.plugins.module_utils._task import run_task
+from ansible_collections.virtmem.libvirt.plugins.module_utils._xml import document
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=connection_spec(), supports_check_mode=True)
-    run_task(module, HostMemoryInfo, EMPTY, read_only=True)
+    run_task(module, HostMemoryInfo, EMPTY, hypervisor, document, read_only=True)
 
 
 if __name__ == "__main__":

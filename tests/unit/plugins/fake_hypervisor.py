@@ -20,7 +20,7 @@ from xml.sax.saxutils import escape
 
 from lxml import etree
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils import _libvirt_errors
+from ansible_collections.virtmem.libvirt.plugins.module_utils._libvirt import errors
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     DomainState,
     GuestStatistics,
@@ -69,7 +69,7 @@ _PREFIX = {
 
 def refuse(scope: str, number: int, text: str) -> t.NoReturn:
     """What the real door makes of libvirt's error `number` with `text`."""
-    raise _libvirt_errors.translate(_WHAT.get(scope, scope), number, 10, _PREFIX.get(number, "") + text)
+    raise errors.translate(_WHAT.get(scope, scope), number, 10, _PREFIX.get(number, "") + text)
 
 
 # ------------------------------------------------------------------------------------------------------------- time
@@ -975,7 +975,7 @@ class FakeHypervisor:
         try:
             urlsplit(uri)
         except ValueError:  # virURIParse
-            raise _libvirt_errors.translate("open", 1, 0, f"internal error: Unable to parse URI {uri}") from None
+            raise errors.translate("open", 1, 0, f"internal error: Unable to parse URI {uri}") from None
         self.uri, self.read_only, self.opened = uri, read_only, self.opened + 1
         return self
 
@@ -990,7 +990,7 @@ class FakeHypervisor:
         for domain in self.domains():
             if name_or_uuid in (domain.name, UUID):
                 return domain
-        error = _libvirt_errors.translate("look up the domain", 42, 10, f"Domain not found: {name_or_uuid}")
+        error = errors.translate("look up the domain", 42, 10, f"Domain not found: {name_or_uuid}")
         error.hint = f"It has {len(self.all)} domains."  # as LibvirtHypervisor.domain does
         raise error
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from ansible.module_utils import basic
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils import _task
+from ansible_collections.virtmem.libvirt.plugins.module_utils._libvirt import hypervisor as hypervisor_door
 
 ROOT = Path(__file__).resolve().parents[3]
 MODULES = "ansible_collections.virtmem.libvirt.plugins.modules"
@@ -62,12 +63,14 @@ def run(name: str, monkeypatch: t.Any, hypervisor: t.Any, check: bool = False, *
     module = import_module(name)
     warned: list[str] = []
 
-    def task(ansible_module: t.Any, factory: t.Any, empty: t.Any, **rest: t.Any) -> None:
+    def task(ansible_module: t.Any, factory: t.Any, empty: t.Any, libvirt: t.Any, xml: t.Any, **rest: t.Any) -> None:
         ansible_module.warn = warned.append
         _task.run_task(
             ansible_module,
             lambda params, opened, checking, _clock: factory(params, opened, checking, hypervisor.clock),
             empty,
+            libvirt,
+            xml,
             connect=hypervisor.connect,
             **rest,
         )
@@ -75,7 +78,7 @@ def run(name: str, monkeypatch: t.Any, hypervisor: t.Any, check: bool = False, *
     output = io.StringIO()
     with monkeypatch.context() as patch, module_args({**options, "_ansible_check_mode": check}):
         patch.setattr(module, "run_task", task)
-        patch.setattr(_task._hypervisor, "LIBVIRT_IMPORT_ERROR", None)
+        patch.setattr(hypervisor_door, "LIBVIRT_IMPORT_ERROR", None)
         with contextlib.redirect_stdout(output), contextlib.suppress(SystemExit):
             module.main()
     left = Left(json.loads(output.getvalue()))

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import example, given, settings, strategies as st
 from lxml import etree
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils import _xml
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
+from ansible_collections.virtmem.libvirt.plugins.module_utils._xml import document
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake_hypervisor import (
     GIB,
     FakeHypervisor,
@@ -139,18 +139,18 @@ def test_domains():
     @settings(max_examples=EXAMPLES)
     @given(mutated(DOCUMENTS))
     def fuzz(text):
-        found = outcome(_xml.parse_definition, text)
+        found = outcome(document.parse_definition, text)
         tally.count("domain XML", "refused" if found is None else "read")
         if found is None:
             return
         # What can be read can be edited; an edit that changes nothing may only say the same in libvirt's own way.
-        edited = _xml.edited_domain(text, found)
-        assert outcome(_xml.parse_definition, edited) == found
-        assert canonical(_xml.edited_domain(edited, found)) == canonical(edited)
-        assert canonical(_xml.canonical_memory(found))
+        edited = document.edited_domain(text, found)
+        assert outcome(document.parse_definition, edited) == found
+        assert canonical(document.edited_domain(edited, found)) == canonical(edited)
+        assert canonical(document.canonical_memory(found))
         for own in found.devices[:3]:
-            canonical(_xml.device_xml(text, own.index, requested=0))
-            assert outcome(_xml.parse_definition, _xml.redefined_domain(text, own.index, own)) is not None
+            canonical(document.device_xml(text, own.index, requested=0))
+            assert outcome(document.parse_definition, document.redefined_domain(text, own.index, own)) is not None
 
     for hostile in HOSTILE:
         fuzz = example(hostile)(fuzz)
@@ -163,7 +163,7 @@ def test_capabilities():
     @settings(max_examples=EXAMPLES // 5)
     @given(mutated([capabilities]))
     def fuzz(text):
-        found = outcome(_xml.parse_capabilities, text)
+        found = outcome(document.parse_capabilities, text)
         tally.count("host XML", "refused" if found is None else "read")
 
     fuzz()
@@ -171,12 +171,12 @@ def test_capabilities():
 
 @pytest.mark.parametrize("hostile", HOSTILE[:4])
 def test_entities_and_depth_are_refused(hostile):
-    assert outcome(_xml.parse_definition, hostile) is None
+    assert outcome(document.parse_definition, hostile) is None
 
 
-@pytest.mark.parametrize("read", [_xml.parse_definition, _xml.parse_capabilities])
+@pytest.mark.parametrize("read", [document.parse_definition, document.parse_capabilities])
 def test_ten_megabytes_are_not_even_parsed(read, monkeypatch):
-    monkeypatch.setattr(_xml.etree, "fromstring", None)
+    monkeypatch.setattr(document.etree, "fromstring", None)
     assert outcome(read, "<domain>" + "x" * 10_000_000 + "</domain>") is None
 
 
@@ -191,11 +191,11 @@ def test_ten_megabytes_are_not_even_parsed(read, monkeypatch):
 )
 def test_as_much_as_libvirt_can_send(piece):
     text = "<domain><memory>1</memory><devices>" + piece * (4_000_000 // len(piece)) + "</devices></domain>"
-    assert len(outcome(_xml.parse_definition, text).devices) == text.count("<target>")
+    assert len(outcome(document.parse_definition, text).devices) == text.count("<target>")
 
 
 def test_many_sets_of_many_nodes():
     page = "<page size='2' unit='MiB' nodeset='" + "0-16383," * 100 + "0'/>"
     pages = f"<domain><memory>1</memory><memoryBacking><hugepages>{page * 256}</hugepages></memoryBacking></domain>"
-    assert len(outcome(_xml.parse_definition, pages).binding.cell_page_sizes) == 16384
-    assert outcome(_xml.parse_definition, pages.replace("</hugepages>", page + "</hugepages>")) is None
+    assert len(outcome(document.parse_definition, pages).binding.cell_page_sizes) == 16384
+    assert outcome(document.parse_definition, pages.replace("</hugepages>", page + "</hugepages>")) is None

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError, on_one_line
-from ansible_collections.virtmem.libvirt.plugins.module_utils._numbers import LARGEST, check_numbers
+from ansible_collections.virtmem.libvirt.plugins.module_utils._task import LARGEST_NUMBER, check_numbers
 
 SPEC = {
     "wait_timeout": {"type": "int"},
@@ -25,7 +25,12 @@ SPEC = {
         {},
         {"wait_timeout": None, "inner": None, "cells": None, "name": "9" * 99, "ids": ["9" * 99]},
         {"wait_timeout": 0, "node": -1},
-        {"wait_timeout": LARGEST, "node": LARGEST, "inner": {"threads": None}, "cells": [{"id": 0}, {"id": LARGEST}]},
+        {
+            "wait_timeout": LARGEST_NUMBER,
+            "node": LARGEST_NUMBER,
+            "inner": {"threads": None},
+            "cells": [{"id": 0}, {"id": LARGEST_NUMBER}],
+        },
     ],
 )
 def test_numbers_that_fit(params):
@@ -36,10 +41,10 @@ def test_numbers_that_fit(params):
     ("params", "option", "nearest"),
     [
         ({"wait_timeout": -1}, "wait_timeout", 0),
-        ({"wait_timeout": LARGEST + 1}, "wait_timeout", LARGEST),
-        ({"node": -LARGEST - 1}, "node", 0),
-        ({"inner": {"threads": 10**400}}, "inner.threads", LARGEST),
-        ({"cells": [{"id": 0}, {"id": 2**32}]}, "cells[1].id", LARGEST),
+        ({"wait_timeout": LARGEST_NUMBER + 1}, "wait_timeout", LARGEST_NUMBER),
+        ({"node": -LARGEST_NUMBER - 1}, "node", 0),
+        ({"inner": {"threads": 10**400}}, "inner.threads", LARGEST_NUMBER),
+        ({"cells": [{"id": 0}, {"id": 2**32}]}, "cells[1].id", LARGEST_NUMBER),
     ],
 )
 def test_numbers_that_do_not(params, option, nearest):

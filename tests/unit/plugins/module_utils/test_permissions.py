@@ -15,7 +15,7 @@ import re
 import pytest
 import yaml
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils import _hypervisor, _libvirt_errors
+from ansible_collections.virtmem.libvirt.plugins.module_utils._libvirt import errors, hypervisor as _hypervisor
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.running import ROOT
 
 TARGET = yaml.safe_load((ROOT / "tests/integration/targets/least_privilege/vars/main.yml").read_text(encoding="utf-8"))
@@ -36,7 +36,7 @@ WAYS = {"_call", "read", "change", "_read", "_change"}
 
 def calls_of_the_door():
     """What the door calls its calls."""
-    tree = ast.parse((ROOT / "plugins/module_utils/_hypervisor.py").read_text(encoding="utf-8"))
+    tree = ast.parse((ROOT / "plugins/module_utils/_libvirt/hypervisor.py").read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in WAYS:
             words = node.args[0]
@@ -60,7 +60,7 @@ def rows_of_the_guide():
 
 
 def test_every_call_of_the_door_has_its_permissions_and_no_other_has():
-    assert set(calls_of_the_door()) == set(_libvirt_errors._PERMISSIONS)
+    assert set(calls_of_the_door()) == set(errors._PERMISSIONS)
 
 
 @pytest.mark.parametrize("row", TARGET["allowed"], ids=lambda row: f"{row['row']}-{row['module']}")
@@ -87,7 +87,7 @@ def test_the_rules_let_the_lowest_group_that_needs_it_do_it(row):
 
 
 def test_the_rules_are_for_what_the_code_calls_and_for_nothing_else():
-    called = set().union(*map(permissions, _libvirt_errors._PERMISSIONS.values()))
+    called = set().union(*map(permissions, errors._PERMISSIONS.values()))
     needed = called | {"connect.read", "connect.search-domains"}  # events, too
     assert {name.replace("org.libvirt.", "") for name in LEVELS} == needed
 
@@ -95,4 +95,4 @@ def test_the_rules_are_for_what_the_code_calls_and_for_nothing_else():
 @pytest.mark.parametrize("case", TARGET["refused"], ids=lambda case: case["what"])
 def test_what_is_refused_is_said_with_what_it_needs(case):
     call = "open" if case["call"] == "connect" else case["call"]
-    assert case["needs"] in _libvirt_errors._PERMISSIONS[call]
+    assert case["needs"] in errors._PERMISSIONS[call]

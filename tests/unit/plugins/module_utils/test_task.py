@@ -10,8 +10,15 @@ import sys
 
 import pytest
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils import _argspec, _hypervisor, _task, _xml
+from ansible_collections.virtmem.libvirt.plugins.module_utils import _task
+from ansible_collections.virtmem.libvirt.plugins.module_utils._argspec import change_spec, connection_spec, device_spec
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
+from ansible_collections.virtmem.libvirt.plugins.module_utils._libvirt import hypervisor as _hypervisor
+from ansible_collections.virtmem.libvirt.plugins.module_utils._xml import document
+
+
+def run_task(module, factory, empty, *rest, **more):
+    _task.run_task(module, factory, empty, _hypervisor, document, *rest, **more)
 
 
 class LeftError(Exception):
@@ -50,7 +57,7 @@ class Connection:
 @pytest.fixture(autouse=True)
 def libraries(monkeypatch):
     monkeypatch.setattr(_hypervisor, "LIBVIRT_IMPORT_ERROR", None)
-    monkeypatch.setattr(_xml, "LXML_IMPORT_ERROR", None)
+    monkeypatch.setattr(document, "LXML_IMPORT_ERROR", None)
 
 
 class Work:
@@ -73,7 +80,7 @@ def run(module, work, connection=None, read_only=False, opened=None):
         return connection
 
     with pytest.raises(LeftError):
-        _task.run_task(module, lambda *_args: work, {"changed": False, "seen": None}, read_only, connect)
+        run_task(module, lambda *_args: work, {"changed": False, "seen": None}, read_only, connect)
     return module.left, connection
 
 
@@ -106,7 +113,7 @@ def test_failure_has_the_same_keys_and_three_more():
 def test_a_mistake_of_ours_still_closes_the_connection():
     connection = Connection()
     with pytest.raises(ZeroDivisionError):
-        _task.run_task(Module(), lambda *_args: Work(ZeroDivisionError()), {}, False, lambda *_args: connection)
+        run_task(Module(), lambda *_args: Work(ZeroDivisionError()), {}, False, lambda *_args: connection)
     assert connection.closed == 1
 
 
@@ -133,7 +140,7 @@ def test_the_domain_is_named_even_if_nobody_answers():
         raise VirtmemError("connection_failed", "No.")
 
     with pytest.raises(LeftError):
-        _task.run_task(module, lambda *_args: Work(), {"changed": False, "domain": None}, False, nobody)
+        run_task(module, lambda *_args: Work(), {"changed": False, "domain": None}, False, nobody)
     assert module.left["domain"] == {"name": "web1", "uuid": None, "state": None}
 
 
@@ -141,7 +148,7 @@ def test_the_real_door_is_the_default(monkeypatch):
     opened = []
     monkeypatch.setattr(_hypervisor, "connect", lambda *args: (opened.append(args), Connection())[1])
     with pytest.raises(LeftError):
-        _task.run_task(Module(), lambda *_args: Work(), {})
+        run_task(Module(), lambda *_args: Work(), {})
     assert len(opened) == 1
 
 
@@ -149,14 +156,14 @@ def test_the_real_door_is_the_default(monkeypatch):
     ("where", "library", "package"),
     [
         ((_hypervisor, "LIBVIRT_IMPORT_ERROR"), "libvirt", "python3-libvirt"),
-        ((_xml, "LXML_IMPORT_ERROR"), "lxml", "python3-lxml"),
+        ((document, "LXML_IMPORT_ERROR"), "lxml", "python3-lxml"),
     ],
 )
 def test_missing_library(monkeypatch, where, library, package):
     monkeypatch.setattr(*where, "Traceback: no such module")
     module = Module()
     with pytest.raises(LeftError):
-        _task.run_task(module, lambda *_args: Work(), {"changed": False}, connect=lambda *_args: pytest.fail("opened"))
+        run_task(module, lambda *_args: Work(), {"changed": False}, connect=lambda *_args: pytest.fail("opened"))
     left = module.left
     assert left["error_code"] == "missing_library"
     for text in (left["msg"], left["hint"]):
@@ -171,11 +178,11 @@ def test_missing_library_has_the_keys_of_every_failure(monkeypatch):
     monkeypatch.setattr(_hypervisor, "LIBVIRT_IMPORT_ERROR", "no")
     module = Module()
     with pytest.raises(LeftError):
-        _task.run_task(module, lambda *_args: Work(), {"changed": False, "seen": None})
+        run_task(module, lambda *_args: Work(), {"changed": False, "seen": None})
     assert {"changed", "seen", "duration"} <= set(module.left)
 
 
-@pytest.mark.parametrize("spec", [_argspec.connection_spec, _argspec.change_spec, _argspec.device_spec])
+@pytest.mark.parametrize("spec", [connection_spec, change_spec, device_spec])
 def test_argument_specs_are_each_callers_own(spec):
     assert spec() == spec()
     assert spec() is not spec()

@@ -9,6 +9,10 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils import _wait
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.statistics import (
+    fresh_statistics,
+    fresh_statistics_of,
+)
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import GuestStatistics
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake_hypervisor import FakeClock, FakeHypervisor, Guest
@@ -166,7 +170,7 @@ def test_fresh_statistics(updates, period, may_write, fresh, periods):
     clock = FakeClock()
     domain = Domain(*updates)
     start = clock.now
-    found = _wait.fresh_statistics(domain, period, may_write, clock)
+    found = fresh_statistics(domain, period, may_write, clock)
     assert found.fresh is fresh
     assert domain.periods == periods
     assert found.usable == updates[-1]
@@ -177,14 +181,14 @@ def test_fresh_statistics(updates, period, may_write, fresh, periods):
 def test_the_period_is_put_back_even_after_a_failure():
     domain = Domain(7, fails=True)
     with pytest.raises(RuntimeError):
-        _wait.fresh_statistics(domain, 60, True, FakeClock())
+        fresh_statistics(domain, 60, True, FakeClock())
     assert domain.periods == [1, 60]
 
 
 def test_statistics_of_a_guest():
     hypervisor = FakeHypervisor()
     domain = hypervisor.add(guest=Guest(usable=123)).start()
-    found = _wait.fresh_statistics(domain, 0, True, hypervisor.clock)
+    found = fresh_statistics(domain, 0, True, hypervisor.clock)
     assert (found.usable, found.fresh) == (123, True)
 
 
@@ -218,7 +222,7 @@ def test_statistics_of_many_at_once():
         "mute": (Mute(7), 0),
     }
     start = clock.now
-    found = _wait.fresh_statistics_of(guests, True, clock)
+    found = fresh_statistics_of(guests, True, clock)
     assert {name: statistics.fresh for name, statistics in found.items()} == {
         "just": True,
         "seldom": True,
@@ -241,7 +245,7 @@ def test_statistics_of_many_at_once():
 def test_statistics_of_many_without_asking():
     clock = FakeClock()
     guests = {"just": (Domain(JUST), 5), "never": (Domain(7, 8), 0)}
-    found = _wait.fresh_statistics_of(guests, False, clock)
+    found = fresh_statistics_of(guests, False, clock)
     assert {name: statistics.fresh for name, statistics in found.items()} == {"just": True, "never": False}
     assert clock.sleeps == []
 
@@ -249,5 +253,5 @@ def test_statistics_of_many_without_asking():
 def test_periods_of_many_are_put_back_even_after_a_failure():
     guests = {"a": (Domain(7), 60), "b": (Domain(7, fails=True), 30)}
     with pytest.raises(RuntimeError):
-        _wait.fresh_statistics_of(guests, True, FakeClock())
+        fresh_statistics_of(guests, True, FakeClock())
     assert [domain.periods for domain, _period in guests.values()] == [[1, 60], [1, 30]]

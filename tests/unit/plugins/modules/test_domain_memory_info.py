@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils import _domain_memory_info
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.info import time
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.tests.unit.plugins import running
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake_hypervisor import GIB, MIB, UUID, Guest, device
@@ -91,7 +91,7 @@ def test_drift_of_what_is_only_stored(info, hypervisor):
 def test_statistics(info, hypervisor, monkeypatch):
     hypervisor.add(device(), guest=Guest(usable=300 * MIB, counted=1900 * MIB), balloon=STATS).start()
     hypervisor.clock.advance(1)
-    monkeypatch.setattr(_domain_memory_info.time, "time", lambda: hypervisor.clock.now + 30)
+    monkeypatch.setattr(time, "time", lambda: hypervisor.clock.now + 30)
     found = info()["domains"][0]["statistics"]
     assert (found["usable"], found["available"], found["age"]) == (300 * MIB, 1900 * MIB, 30)
     assert found["offline_in_guest"] == 2 * GIB

@@ -11,7 +11,7 @@ import functools
 import pytest
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
-from ansible_collections.virtmem.libvirt.plugins.module_utils._libvirt_errors import translate
+from ansible_collections.virtmem.libvirt.plugins.module_utils._libvirt.errors import translate
 from ansible_collections.virtmem.libvirt.tests.unit.plugins import running
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake_hypervisor import (
     AT_ONCE,
@@ -88,7 +88,7 @@ def currents(left):
     return {name: entry["after"]["live"]["current"] / GIB for name, entry in entries(left).items()}
 
 
-def wishes(**memory):
+def specs(**memory):
     return [{"domain": name, "memory": f"{gib}GiB"} for name, gib in memory.items()]
 
 
@@ -129,7 +129,7 @@ def check_real_again(task, hypervisor, **options):
 
 def test_fixed(host, add, hypervisor):
     add("web1", 8), add("web2", 4), add("db1", 6)
-    left = check_real_again(host, hypervisor, domains=wishes(web1=4, web2=8))
+    left = check_real_again(host, hypervisor, domains=specs(web1=4, web2=8))
     assert currents(left) == {"web1": 4, "web2": 8}
     assert left["host"] == {
         "total": 64 * GIB,
@@ -215,7 +215,7 @@ def test_guest_without_a_device(host, add, hypervisor):
     hypervisor.add(name="plain").start()
     left = check_real_again(host, hypervisor, domains=[{"domain": "*"}], policy="fair", reserve="50GiB")
     assert currents(left) == {"a": 12, "plain": 2}
-    left = host(domains=wishes(plain=4, a=6))
+    left = host(domains=specs(plain=4, a=6))
     assert entries(left)["plain"]["error_code"] == "device_not_found"
     assert currents(left)["a"] == 6
 
@@ -366,7 +366,7 @@ def refuse(hypervisor, name):
 def test_stop(host, add, hypervisor):
     add("a", 8, Guest(rate=64 * MIB)), add("b", 8), add("c", 4)
     refuse(hypervisor, "b")
-    options = {"domains": wishes(a=4, b=4, c=12), "reserve": "44GiB", "wait_timeout": 30}
+    options = {"domains": specs(a=4, b=4, c=12), "reserve": "44GiB", "wait_timeout": 30}
     left = host(on_error="stop", **options)
     assert (left["error_code"], hypervisor.all["c"].requested()) == ("domain_busy", 2 * GIB)
     left = host(on_error="continue", **options)
@@ -375,10 +375,10 @@ def test_stop(host, add, hypervisor):
 
 def test_stop_before_anything_is_asked(host, add, hypervisor):
     add("a", 8), add("b", 4)
-    left = host(on_error="stop", domains=wishes(a=4, b=100))
+    left = host(on_error="stop", domains=specs(a=4, b=100))
     assert left["error_code"] == "exceeds_device_size"
     assert hypervisor.writes == []
-    left = host(domains=wishes(a=4, b=100))
+    left = host(domains=specs(a=4, b=100))
     assert left["error_code"] == "exceeds_device_size"
     assert currents(left) == {"a": 4, "b": 4}
 
@@ -389,7 +389,7 @@ def test_stop_before_anything_is_asked(host, add, hypervisor):
 )
 def test_partial(host, add, hypervisor, policy, failed, requested):
     add("a", 8, Guest(lowest=5 * GIB)), add("b", 4)
-    left = host(domains=wishes(a=4, b=12), on_partial=policy, wait_timeout=20)
+    left = host(domains=specs(a=4, b=12), on_partial=policy, wait_timeout=20)
     assert left.failed is failed
     assert left["converged"] is False
     assert entries(left)["b"]["converged"] is (policy != "rollback")
@@ -406,7 +406,7 @@ def test_rollback_keeps_to_the_budget(host, add, hypervisor):
     """The one that gave back gets its memory again only as the one that took it lets go of it."""
     add("a", 8, Guest(rate=512 * MIB)), add("b", 4, Guest(rate=256 * MIB)), add("c", 4, Guest(driver=False))
     ledger = Ledger(hypervisor, 16 * GIB)
-    left = host(domains=wishes(a=4, b=7, c=5), reserve="48GiB", on_partial="rollback", wait_timeout=30)
+    left = host(domains=specs(a=4, b=7, c=5), reserve="48GiB", on_partial="rollback", wait_timeout=30)
     ledger.check()
     assert entries(left)["c"]["error_code"] == "timeout"
     assert [hypervisor.all[name].requested() / GIB for name in "abc"] == [6, 2, 2]
@@ -416,7 +416,7 @@ def test_rollback_where_memory_does_not_come_back(host, add, hypervisor):
     """The next start brings what was there before, and one that is off was never written to."""
     add("a", 8), add("b", 4, Guest(lowest=5 * GIB)), add("c", 4, Guest(driver=False)), add("off", 4, start=False)
     ledger = Ledger(hypervisor, 20 * GIB)
-    left = host(domains=wishes(a=4, b=7, c=5, off=3), reserve="44GiB", on_partial="rollback", wait_timeout=20)
+    left = host(domains=specs(a=4, b=7, c=5, off=3), reserve="44GiB", on_partial="rollback", wait_timeout=20)
     ledger.check()
     assert left.failed
     assert [hypervisor.all[name].requested("config") / GIB for name in ("a", "b", "c", "off")] == [6, 2, 2, 2]
@@ -434,7 +434,7 @@ def two_devices(hypervisor, guest):
 def test_rollback_puts_each_device_back(host, add, hypervisor):
     domain = two_devices(hypervisor, Guest(rate=64 * MIB))
     add("c", 4, Guest(driver=False))
-    left = host(domains=wishes(two=10, c=5), on_partial="rollback", wait_timeout=30)
+    left = host(domains=specs(two=10, c=5), on_partial="rollback", wait_timeout=30)
     assert left.failed
     for scope in ("live", "config"):
         assert [domain.requested(scope, alias) for alias in ("ua-x", "ua-y")] == [3 * GIB, GIB]
@@ -449,7 +449,7 @@ def test_guest_of_which_but_one_device_could_be_asked(host, add, hypervisor):
             raise VirtmemError("domain_busy", "Another job holds the domain.", hint="Wait.")
 
     hypervisor.before_call = refuse_second
-    entry = host(domains=wishes(two=10))["domains"][0]
+    entry = host(domains=specs(two=10))["domains"][0]
     assert entry["error_code"] == "domain_busy"
     asked = sum(domain.requested("live", alias) for alias in ("ua-x", "ua-y"))
     assert 4 * GIB < asked < 8 * GIB
@@ -458,8 +458,8 @@ def test_guest_of_which_but_one_device_could_be_asked(host, add, hypervisor):
 
 def test_without_waiting(host, add, hypervisor):
     add("a", 8, Guest(rate=64 * MIB)), add("b", 4)
-    assert host(check=True, domains=wishes(a=4), wait=False)["converged"] is False
-    left = host(domains=wishes(a=4, b=8), reserve="51GiB", wait=False)
+    assert host(check=True, domains=specs(a=4), wait=False)["converged"] is False
+    left = host(domains=specs(a=4, b=8), reserve="51GiB", wait=False)
     assert not left.failed
     assert left["converged"] is False
     assert hypervisor.all["a"].requested() == 2 * GIB
@@ -474,7 +474,7 @@ def test_somebody_else(host, add, hypervisor):
         root.find("devices/memory/target/requested").text = str(8 * 1024**2)
 
     hypervisor.clock.runners.append(lambda: hypervisor.clock.now > 1002 and hypervisor.all["a"].edit("live", meddle))
-    left = host(domains=wishes(a=4))
+    left = host(domains=specs(a=4))
     assert left["error_code"] == "domain_busy"
 
 
@@ -496,7 +496,7 @@ def test_a_guest_that_is_busy_is_asked_again_while_the_others_go_on(host, add, h
         add(name, 4)
     start = hypervisor.clock.now
     held_until(hypervisor, "a", start + 12)
-    left = host(domains=wishes(a=6, b=6))
+    left = host(domains=specs(a=6, b=6))
     assert not left.failed
     assert left["converged"]
     assert currents(left) == {"a": 6, "b": 6}
@@ -509,7 +509,7 @@ def test_a_guest_that_stays_busy(host, add, hypervisor, wait):
         add(name, 4)
     start = hypervisor.clock.now
     held_until(hypervisor, "a", NEVER)
-    left = host(domains=wishes(a=6, b=6), wait=wait, wait_timeout=30)
+    left = host(domains=specs(a=6, b=6), wait=wait, wait_timeout=30)
     assert left["error_code"] == "domain_busy"
     assert (hypervisor.clock.now - start >= 30) is wait
     a, b = left["domains"]
@@ -521,7 +521,7 @@ def test_a_guest_that_stays_busy(host, add, hypervisor, wait):
     assert a["details"]["libvirt_message"] == LOCK
     assert (b.get("error_code"), [step["done"] for step in b["steps"]]) == (None, [True] * 2)
     held_until(hypervisor, "a", 0)
-    left = host(domains=wishes(a=6, b=6))
+    left = host(domains=specs(a=6, b=6))
     assert (left.failed, currents(left)) == (False, {"a": 6, "b": 6})
 
 
@@ -533,7 +533,7 @@ def test_lost_connection(host, add, hypervisor):
             raise VirtmemError("connection_lost", "Gone.", hint="None.")
 
     hypervisor.before_call = lose
-    left = host(domains=wishes(a=4, b=6))
+    left = host(domains=specs(a=4, b=6))
     assert (left["error_code"], left["msg"]) == ("connection_lost", "Gone.")
     assert entries(left)["a"]["after"]["live"]["requested"] == 4 * GIB
     assert left["changed"]
@@ -547,7 +547,7 @@ def test_connection_lost_while_reading(host, add, hypervisor):
             raise VirtmemError("connection_lost", "Gone.", hint="None.")
 
     hypervisor.before_call = lose
-    left = host(domains=wishes(a=4))
+    left = host(domains=specs(a=4))
     assert (left["error_code"], left["msg"], left["domains"]) == ("connection_lost", "Gone.", [])
 
 
@@ -571,7 +571,7 @@ def test_domain_that_can_not_be_read(host, add, hypervisor):
 def test_without_events(host, add, hypervisor):
     hypervisor.has_events = False
     add("a", 8, Guest(rate=512 * MIB)), add("b", 4)
-    left = host(domains=wishes(a=4, b=8), reserve="52GiB")
+    left = host(domains=specs(a=4, b=8), reserve="52GiB")
     assert currents(left) == {"a": 4, "b": 8}
 
 
@@ -591,21 +591,21 @@ def test_host_lacks_memory(host, add, hypervisor):
 def test_host_has_not_got_it_now(host, add, hypervisor):
     add("a", 8), add("b", 4)
     hypervisor.host = 3 * GIB
-    assert currents(host(domains=wishes(a=7, b=8)))["b"] == 8
-    left = host(domains=wishes(a=8, b=12))
+    assert currents(host(domains=specs(a=7, b=8)))["b"] == 8
+    left = host(domains=specs(a=8, b=12))
     assert (left["error_code"], left["details"]) == ("host_lacks_memory", {"growth": 5 * GIB, "available": 3 * GIB})
-    assert not host(domains=wishes(a=8, b=12), check_host_memory=False).failed
+    assert not host(domains=specs(a=8, b=12), check_host_memory=False).failed
 
 
 def test_what_is_off_needs_nothing_of_the_host_now(host, add, hypervisor):
     add("a", 4, start=False)
     hypervisor.host = GIB
-    assert not host(domains=wishes(a=12)).failed
+    assert not host(domains=specs(a=12)).failed
 
 
 def test_a_refused_guest_keeps_what_it_has(host, add, hypervisor):
     add("a", 18), add("b", 4), add("c", 4)
-    left = host(domains=[*wishes(a=100), {"domain": "*"}], policy="fair", reserve="24GiB")
+    left = host(domains=[*specs(a=100), {"domain": "*"}], policy="fair", reserve="24GiB")
     assert entries(left)["a"]["error_code"] == "exceeds_device_size"
     assert currents(left) == {"a": 18, "b": 11, "c": 11}
 
@@ -614,7 +614,7 @@ def test_guest_needs_memory(host, add, hypervisor):
     """Who can't spare it keeps it, and there is so much less for the others; check mode says so, too."""
     add("a", 8, Guest(usable=GIB), balloon=STATS), add("b", 8, Guest(usable=7 * GIB), balloon=STATS), add("c", 4)
     hypervisor.clock.advance(1)
-    options = {"domains": wishes(a=4, b=4, c=12), "reserve": "44GiB", "check_guest_memory": True}
+    options = {"domains": specs(a=4, b=4, c=12), "reserve": "44GiB", "check_guest_memory": True}
     check = host(check=True, **options)
     real = host(**options)
     for left in (check, real):
@@ -627,7 +627,7 @@ def test_guest_needs_memory(host, add, hypervisor):
 
 def test_unchecked_guests_are_warned_of_together(host, add, hypervisor):
     add("a", 8, Guest(usable=None)), add("b", 8, Guest(usable=None))
-    left = host(domains=wishes(a=4, b=4), check_guest_memory=True)
+    left = host(domains=specs(a=4, b=4), check_guest_memory=True)
     assert left.warned == [
         "a, b: Whether the guest can spare the memory was not checked: the guest reports no statistics."
     ]
@@ -662,7 +662,7 @@ def test_memory_and_bounds_exclude_each_other(host, add):
 
 def test_no_such_domain(host, add):
     add("a", 4)
-    left = host(domains=[*wishes(a=6, b=4), {"domain": "c*"}])
+    left = host(domains=[*specs(a=6, b=4), {"domain": "c*"}])
     assert entries(left)["b"]["error_code"] == "domain_not_found"
     assert currents({"domains": left["domains"][:1]}) == {"a": 6}
     assert left.warned == ["No domain's name fits c*."]
@@ -689,9 +689,9 @@ def test_scopes(host, add, hypervisor):
     left = host(domains=[{"domain": "*", "memory": "6GiB"}], scope="live")
     assert list(entries(left)) == ["a"]
     assert (hypervisor.all["a"].requested(), hypervisor.all["a"].requested("config")) == (4 * GIB, 2 * GIB)
-    left = host(domains=wishes(a=4, b=6), scope="live")
+    left = host(domains=specs(a=4, b=6), scope="live")
     assert entries(left)["b"]["error_code"] == "unsupported"
-    left = host(domains=wishes(a=8, b=6), scope="config")
+    left = host(domains=specs(a=8, b=6), scope="config")
     assert (hypervisor.all["a"].requested(), hypervisor.all["a"].requested("config")) == (2 * GIB, 6 * GIB)
     assert left["converged"]
 

@@ -8,9 +8,9 @@ import functools
 
 import pytest
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils import _xml
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import HostNode
+from ansible_collections.virtmem.libvirt.plugins.module_utils._xml import document
 from ansible_collections.virtmem.libvirt.tests.unit.plugins import running
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake_hypervisor import (
     BOOKWORM,
@@ -155,7 +155,7 @@ CAPABILITIES = """
 
 
 def test_capabilities():
-    topology = _xml.parse_capabilities(CAPABILITIES)
+    topology = document.parse_capabilities(CAPABILITIES)
     assert (topology.arch, topology.accelerated) == ("aarch64", True)
     assert topology.nodes == (HostNode(3, 2 * GIB, {2 * MIB: GIB, 512 * MIB: 0}),)
 
@@ -163,5 +163,5 @@ def test_capabilities():
 @pytest.mark.parametrize("text", ["<domain/>", "nothing", CAPABILITIES.replace("16384", "many")])
 def test_what_is_no_host(text):
     with pytest.raises(VirtmemError) as caught:
-        _xml.parse_capabilities(text)
+        document.parse_capabilities(text)
     assert caught.value.code == "libvirt_error"

@@ -1146,5 +1146,5 @@ def test_main_hands_over(monkeypatch):
     monkeypatch.setattr(module, "run_task", lambda *args: handed.append(args))
     with running.module_args({"domain": "web1"}):
         module.main()
-    assert handed[0][1:] == (module.VirtioMemDevice, module.EMPTY)
+    assert handed[0][1:3] == (module.VirtioMemDevice, module.EMPTY)
     assert handed[0][0].supports_check_mode

@@ -18,14 +18,12 @@ from dataclasses import replace
 import libvirt
 from domains import device_xml, domain_xml
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils import (
-    _arithmetic,
-    _device_rules,
-    _domain_rules,
-    _hypervisor,
-    _xml,
-)
+from ansible_collections.virtmem.libvirt.plugins.module_utils._device.rules import check_device
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain import sums
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.rules import check_totals
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
+from ansible_collections.virtmem.libvirt.plugins.module_utils._libvirt import hypervisor as _hypervisor
+from ansible_collections.virtmem.libvirt.plugins.module_utils._xml import document
 
 NAME = "arithmetic"  # of each domain: there is one at a time
 CELL = ("id", "memory", "cpus")
@@ -52,7 +50,7 @@ class Comparison:
             self._refused(row, text)
             return
         with self._defined(text) as domain:
-            self._compare("defined", row, _arithmetic.read_back(written(row, text), self.versions), config(domain))
+            self._compare("defined", row, sums.read_back(written(row, text), self.versions), config(domain))
             if row.get("starts"):
                 self._started(row, domain)
             if "attach" in row:
@@ -66,7 +64,7 @@ class Comparison:
         text = domain_xml(NAME, row)
         self._refused(row, text)
         try:
-            self._judge(_xml.parse_definition(text))
+            self._judge(document.parse_definition(text))
         except VirtmemError as error:
             code = error.code
         else:
@@ -91,30 +89,30 @@ class Comparison:
 
     def _judge(self, definition):
         for device in definition.devices:
-            _device_rules.check_device(device, definition, None, "devices")
+            check_device(device, definition, None, "devices")
         nothing = replace(definition, maximum=None, devices=())
-        _domain_rules.check_totals(_arithmetic.read_back(definition, self.versions), nothing, self.versions)
+        check_totals(sums.read_back(definition, self.versions), nothing, self.versions)
 
     def _started(self, row, domain):
-        foretold = _arithmetic.started(config(domain))
+        foretold = sums.started(config(domain))
         domain.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
         try:
-            self._compare("started", row, foretold, _xml.parse_definition(domain.XMLDesc(0)), sums=SUMS)
+            self._compare("started", row, foretold, document.parse_definition(domain.XMLDesc(0)), sums=SUMS)
         finally:
             domain.destroy()
 
     def _attached(self, row, domain):
         before, text = config(domain), device_xml(row["attach"])
-        (device,) = _xml.parse_definition(f"<domain><devices>{text}</devices></domain>").devices
+        (device,) = document.parse_definition(f"<domain><devices>{text}</devices></domain>").devices
         domain.attachDeviceFlags(text, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
-        self._compare("attached", row, _arithmetic.attached(before, device), config(domain))
+        self._compare("attached", row, sums.attached(before, device), config(domain))
 
     def _detached(self, row, domain, place):
         before = config(domain)
         device = before.devices[place]
-        text = _xml.device_xml(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE), device.index)
+        text = document.device_xml(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE), device.index)
         domain.detachDeviceFlags(text, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
-        self._compare("detached", row, _arithmetic.detached(before, device), config(domain))
+        self._compare("detached", row, sums.detached(before, device), config(domain))
 
     def _compare(self, what, row, foretold, found, sums=(*SUMS, "current_memory")):
         expected, seen = fields(foretold, sums), fields(found, sums)
@@ -130,12 +128,12 @@ class Comparison:
 
 def written(row, text):
     """The definition as the table has it: 0 where it leaves <currentMemory> out, which the model has no word for."""
-    definition = _xml.parse_definition(text)
+    definition = document.parse_definition(text)
     return definition if "current" in row else replace(definition, current_memory=0)
 
 
 def config(domain):
-    return _xml.parse_definition(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+    return document.parse_definition(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
 
 
 def fields(definition, sums):

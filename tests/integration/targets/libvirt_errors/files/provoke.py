@@ -15,8 +15,8 @@ from contextlib import contextmanager
 
 import libvirt
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils import _hypervisor
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
+from ansible_collections.virtmem.libvirt.plugins.module_utils._libvirt import hypervisor as _hypervisor
 
 NAME = "refused"
 TESTS = "test:///default"  # libvirt's own driver for tests, with a domain "test"

@@ -1,0 +1,162 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The stored definition: what it shall become, and the calls that make it so. Pure."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import replace
+
+from .. import _capabilities
+from .._device.match import Match, merged, new_device
+from .._device.options import changed_options
+from .._device.rules import check_device, check_free_address
+from .._model import Definition, MemoryDevice, Versions
+from .._size import round_down
+from . import sums
+from .facts import flat_options
+from .merge import merge_current_memory, merge_structure, with_cell, with_devices
+from .rules import check_totals
+from .spec import DomainSpec
+from .spread import spread_over
+from .steps import AnyStep, Change, Step
+
+
+def plan_config(
+    before: Definition, matches: t.Sequence[Match], spec: DomainSpec, versions: Versions, thp_size: int | None
+) -> Definition:
+    """What the stored definition shall be, as libvirt will read it back; `before` itself if nothing changes."""
+    planned = merge_structure(before, spec, versions)
+    grows = spec.maximum is not None or any(match.spec and match.config is None for match in matches)
+    if grows and not planned.cells and _capabilities.needs_cell(planned.arch):
+        planned = with_cell(planned)
+    planned = _config_devices(planned, matches, spec, thp_size)
+    if grows:
+        planned = _with_room(planned, spec, versions)
+    planned = replace(planned, current_memory=merge_current_memory(before, planned, spec.target))
+    check_totals(planned, before, versions)
+    if is_same(planned, before):
+        return before
+    return sums.read_back(planned, versions)
+
+
+def _config_devices(
+    planned: Definition, matches: t.Sequence[Match], spec: DomainSpec, thp_size: int | None
+) -> Definition:
+    placed: dict[str, MemoryDevice] = {}
+    base = planned if planned.maximum is not None else replace(planned, maximum=0)
+    for match in matches:
+        if match.config is None:
+            if match.spec:
+                placed[match.name] = new_device(match, base, "config", thp_size)
+        elif match.spec or not spec.purge:
+            placed[match.name] = _like_live(merged(match, match.config), match, spec)
+    planned = with_devices(planned, sorted(placed.values(), key=_place))
+    placed = spread_over(spec, planned, placed, {match.name: match.spec for match in matches})
+    for match in matches:
+        device = placed.get(match.name)
+        if device and (match.config is None or changed_options(match.config, device)):
+            place = match.spec.place if match.spec else match.name
+            check_device(device, planned, thp_size, place)
+            check_free_address(device, match.config, planned, place)
+    return with_devices(planned, sorted(placed.values(), key=_place))
+
+
+def _like_live(device: MemoryDevice, match: Match, spec: DomainSpec) -> MemoryDevice:
+    """Where `memory` is spread, it starts from what the running guest's devices are asked for: both end up alike."""
+    stated = match.spec.stated if match.spec else {}
+    if spec.memory is None or match.live is None or not device.block or "requested" in stated:
+        return device
+    return replace(device, requested=round_down(min(match.live.requested, device.size), device.block))
+
+
+def _place(device: MemoryDevice) -> float:
+    """The document's order; new devices come last, in the task's."""
+    return float("inf") if device.index < 0 else device.index
+
+
+def _with_room(planned: Definition, spec: DomainSpec, versions: Versions) -> Definition:
+    """A maximum that just holds everything, and slots, where there are none."""
+    maximum = planned.total if planned.maximum is None else planned.maximum
+    slots = planned.slots
+    if not slots and spec.slots is None:
+        dimms = any(device.model in ("dimm", "nvdimm") for device in planned.devices)
+        slots = _capabilities.default_slots(versions, dimms)
+    return replace(planned, maximum=maximum, slots=slots)
+
+
+def is_same(one: Definition, other: Definition) -> bool:
+    """Whether both say the same of everything that this module can say."""
+    return (flat_options(one), one.devices) == (flat_options(other), other.devices)
+
+
+def config_steps(before: Definition, after: Definition, matches: t.Sequence[Match]) -> list[AnyStep]:
+    """Device calls where only devices come, go or are resized, else one definition of the whole.
+
+    Device calls need no reading with passwords, which not everybody is allowed.
+    """
+    if is_same(before, after):
+        return []
+    options = (flat_options(before), flat_options(after))
+    names = [name for name in options[0].keys() | options[1].keys() if options[0].get(name) != options[1].get(name)]
+    if not before.inflated and not after.inflated:
+        names = [name for name in names if name != "balloon.target"]  # it goes with boot memory and DIMMs
+    if names or _needs_define(before, after):
+        old, new = ({name: facts.get(name) for name in sorted(names)} for facts in options)
+        if before.devices != after.devices:
+            old["devices"], new["devices"] = _device_changes(before, after), _device_changes(after, before)
+        return [Change("define", "config", old, new, after, before)]
+    steps, current = _device_steps(before, after, matches)
+    if current == after.current_memory:
+        return list(steps)
+    # libvirt has added or subtracted the device's size (see _plan._restore_current_memory), and takes no more than boot
+    # memory and DIMMs here.
+    wanted, last = min(after.current_memory, after.ram), steps[-1]
+    return [*steps, Step("set_current_memory", "config", last.device, None, wanted, last.name)]
+
+
+def _device_changes(one: Definition, other: Definition) -> dict[str, t.Any]:
+    """By device, the options that `one` has otherwise than `other`; all that it has of a device that is in one only."""
+    twins = {device.index: device for device in other.devices if device.index >= 0}
+    changes = {}
+    for position, device in enumerate(one.devices):
+        twin = twins.get(device.index, MemoryDevice("", 0, index=device.index))
+        changed = {name: getattr(device, name) for name in changed_options(twin, device)}
+        if changed:
+            changes[device.alias or f"{device.model} {position}"] = changed
+    return changes
+
+
+def _needs_define(before: Definition, after: Definition) -> bool:
+    """Whether a device changes in more than what is requested of it, or an attach would meet libvirt's slot check: up
+    to 12.8 it counts all devices, and refuses a DIMM if they are as many as the slots (qemuDomainAttachMemoryConfig)."""
+    old = {device.index: device for device in before.devices}
+    kept = [device for device in after.devices if device.index >= 0]
+    if any(changed_options(old[device.index], device) not in ([], ["requested"]) for device in kept):
+        return True
+    new = [device for device in after.devices if device.index < 0]
+    full = len(before.devices) >= before.slots > 0
+    return bool(new) and (full or any(device.model in ("dimm", "nvdimm", "sgx-epc") for device in new))
+
+
+def _device_steps(before: Definition, after: Definition, matches: t.Sequence[Match]) -> tuple[list[Step], int]:
+    """The steps, and what `<currentMemory>` is after them. Removals come from the back, so that places stay true."""
+    names = {match.config.index: match.name for match in matches if match.config}
+    kept = {device.index: device for device in after.devices if device.index >= 0}
+    steps: list[Step] = []
+    definition = before
+    for device in reversed(before.devices):
+        if device.index not in kept:
+            steps.append(Step("detach", "config", device, device, name=names.get(device.index, "")))
+            definition = sums.detached(definition, device)
+    for device in before.devices:
+        wanted = kept.get(device.index, device)
+        if wanted != device:
+            steps.append(Step("resize", "config", wanted, device, name=names.get(device.index, "")))
+    for device in after.devices:
+        if device.index < 0:
+            steps.append(Step("attach", "config", device, name=device.alias or ""))
+            definition = sums.attached(definition, device)
+    return steps, definition.current_memory

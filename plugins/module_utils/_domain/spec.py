@@ -1,0 +1,168 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a task says of a domain's memory, as data. Whatever it leaves out stays as it is. Pure."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from .._device.spec import DeviceSpec, read_device_spec
+from .._device.values import Params, _stated, read_set
+from .._errors import VirtmemError
+from .._model import DomainState, HugePage, Scope, in_order
+from .._size import parse_size
+
+UNLIMITED: t.Final = "unlimited"
+
+
+@dataclass(frozen=True)
+class CellSpec:
+    """One element of `numa`; `stated` has NumaCell's names."""
+
+    id: int
+    stated: t.Mapping[str, t.Any]
+
+
+@dataclass(frozen=True)
+class DomainSpec:
+    """A whole task. Mappings have the names of the model's classes, and only what the task states. Sizes are bytes.
+
+    `tuning` has None for unlimited; `target` is the balloon's; `numa` and `devices` are None where the task has none.
+    """
+
+    memory: int | None = None
+    maximum: int | None = None
+    slots: int | None = None
+    boot: int | None = None
+    numa: tuple[CellSpec, ...] | None = None
+    backing: t.Mapping[str, t.Any] | None = None
+    tuning: t.Mapping[str, int | None] | None = None
+    placement: t.Mapping[str, str] | None = None
+    balloon: t.Mapping[str, t.Any] | None = None
+    target: int | None = None
+    devices: tuple[DeviceSpec, ...] | None = None
+    purge: bool = False
+
+    def stated_values(self, option: str) -> frozenset[t.Any]:
+        """All values that devices of this task state for one option."""
+        return frozenset(spec.stated[option] for spec in self.devices or () if option in spec.stated)
+
+
+def read_domain_spec(params: Params) -> DomainSpec:
+    """Raises VirtmemError (invalid_size, unsupported) for an option that can't be read."""
+    maximum, balloon = params["maximum"] or {}, dict(params["balloon"] or {})
+    target = balloon.pop("target", None)
+    devices = params["devices"]
+    if params["purge_devices"] and devices is None:
+        raise VirtmemError(
+            "unsupported",
+            "purge_devices: the task has no devices, so it does not say which ones shall stay.",
+            hint="List the devices that shall stay, or say devices=[] to remove all.",
+        )
+    return DomainSpec(
+        memory=_size(params, "memory"),
+        maximum=_size(maximum, "size", "maximum."),
+        slots=maximum.get("slots"),
+        boot=_size(params, "boot"),
+        numa=None if params["numa"] is None else tuple(map(_read_cell_spec, params["numa"])),
+        backing=_backing(params["backing"] or {}),
+        tuning=_tuning(params["tuning"] or {}),
+        placement=_placement(params["placement"] or {}),
+        balloon=_stated(balloon),
+        target=None if target is None else parse_size(target, "balloon.target"),
+        devices=None if devices is None else tuple(map(read_device_spec, range(len(devices)), devices)),
+        purge=params["purge_devices"],
+    )
+
+
+def _size(params: Params, name: str, prefix: str = "") -> int | None:
+    return None if params.get(name) is None else parse_size(params[name], prefix + name)
+
+
+def _read_cell_spec(params: Params) -> CellSpec:
+    stated = _stated(params)
+    number = stated.pop("id")
+    where = f"numa[{number}]."
+    if "memory" in stated:
+        stated["memory"] = parse_size(stated["memory"], f"{where}memory")
+    if "cpus" in stated:
+        stated["cpus"] = read_set(stated["cpus"], f"{where}cpus")
+    return CellSpec(number, stated)
+
+
+def _backing(params: Params) -> dict[str, t.Any]:
+    stated = _stated(params)
+    for name, value in _stated(stated.pop("allocation", None) or {}).items():
+        stated[f"allocation_{name}"] = value
+    if "hugepages" in stated:
+        stated["hugepages"] = _hugepages(stated["hugepages"])
+    return stated
+
+
+def _hugepages(pages: t.Sequence[Params]) -> tuple[HugePage, ...] | None:
+    """None for an empty list (no huge pages at all), () for one without a size (the host's default)."""
+    if not pages:
+        return None
+    if len(pages) == 1 and pages[0]["size"] is None and pages[0]["nodeset"] is None:
+        return ()
+    return in_order(_huge_page(position, page) for position, page in enumerate(pages))
+
+
+def _huge_page(position: int, page: Params) -> HugePage:
+    where = f"backing.hugepages[{position}]"
+    if page["size"] is None:
+        raise VirtmemError(
+            "unsupported",
+            f"{where}: a page needs a size, unless it is the only one and for all nodes.",
+            hint="Give it a size, such as 2MiB or 1GiB.",
+        )
+    nodeset = None if page["nodeset"] is None else read_set(page["nodeset"], f"{where}.nodeset")
+    return HugePage(parse_size(page["size"], f"{where}.size"), nodeset)
+
+
+def _tuning(params: Params) -> dict[str, int | None]:
+    return {
+        name: None if value.strip() == UNLIMITED else parse_size(value, f"tuning.{name}")
+        for name, value in _stated(params).items()
+    }
+
+
+def _placement(params: Params) -> dict[str, str]:
+    stated = _stated(params)
+    if "nodeset" in stated:
+        stated["nodeset"] = read_set(stated["nodeset"], "placement.nodeset")
+    return stated
+
+
+def resolve_scopes(scope: str, state: DomainState) -> tuple[Scope, ...]:
+    """Which definitions a task means; live comes first. Raises VirtmemError(unsupported) for one that isn't there."""
+    if scope in ("live", "both") and not state.active:
+        raise VirtmemError(
+            "unsupported",
+            f"scope={scope} needs a running domain, and {state.name} is {state.state}.",
+            hint="Start the domain, or say scope=config.",
+            details={"scope": scope, "state": state.state},
+        )
+    if scope in ("config", "both") and not state.persistent:
+        raise VirtmemError(
+            "unsupported",
+            f"scope={scope} needs a persistent domain, and {state.name} is transient: it has no stored definition.",
+            hint="Say scope=live.",
+            details={"scope": scope},
+        )
+    if not state.active and not state.persistent:  # a transient domain that stopped while it was looked at
+        raise VirtmemError(
+            "domain_not_found",
+            f"{state.name} is no longer there.",
+            hint="A transient domain is gone when it stops; define it to keep it.",
+            details={"domain": state.name},
+        )
+    scopes: list[Scope] = []
+    if scope in ("live", "both") or (scope == "auto" and state.active):
+        scopes.append("live")
+    if scope in ("config", "both") or (scope == "auto" and state.persistent):
+        scopes.append("config")
+    return tuple(scopes)

@@ -1,0 +1,64 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A plan's steps, and what came of them: what planning, applying and reporting share. Pure."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+from .._model import Definition, MemoryDevice, Scope
+
+Action = t.Literal["attach", "resize", "redefine", "detach", "set_current_memory", "wait"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One write, or a wait for the guest to follow it.
+
+    `device` is the device as the step leaves it (detach: as it finds it), `before` as it finds it. `size` is the
+    `<currentMemory>` that a set_current_memory puts right, in bytes. `name` pairs the steps of one device in both
+    definitions, where a plan has several devices.
+    """
+
+    action: Action
+    scope: Scope
+    device: MemoryDevice
+    before: MemoryDevice | None = None
+    size: int = 0
+    name: str = ""
+
+
+@dataclass
+class Outcome:
+    """What came of a plan: `done` are the writes that were made, in order, those of a settle or rollback included."""
+
+    done: list[Step] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    stays: str | None = None
+
+
+ChangeAction = t.Literal[
+    "define", "set_balloon", "set_limits", "set_stats_period", "set_nodeset", "wait_balloon", "shutdown", "start"
+]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One write to the domain as a whole, or the wait for a balloon.
+
+    `before` and `after` are what changes: bytes, seconds, a nodeset, or a dictionary by option. `definition` is what a
+    define makes of the stored one, and `expected` what that must still be.
+    """
+
+    action: ChangeAction
+    scope: Scope
+    before: t.Any = None
+    after: t.Any = None
+    definition: Definition | None = None
+    expected: Definition | None = None
+
+
+AnyStep = t.Union[Step, Change]

@@ -1,0 +1,225 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""host_memory from options to result: read all, share the host out, guard, apply, report."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import replace
+
+from .._domain.guards import GuestChange, change_of, usable_statistics
+from .._domain.plan import DomainPlan
+from .._domain.spec import resolve_scopes
+from .._domain.statistics import fresh_statistics_of
+from .._errors import VirtmemError
+from .._model import Definition, DomainState, GuestStatistics, Scope
+from .._patterns import is_pattern
+from .._protocol import Domain, Hypervisor
+from .._size import MIB
+from .._wait import Clock
+from .._xml import document
+from .._xml.observe import read
+from .apply import HostApplier, HostWaitOptions
+from .guest import GuestResize
+from .limits import HostMemoryTotals
+from .plan import HostGuest, HostPlan, check_host, demand_of, plan_host, predicted, progress_of
+from .report import HostReport
+from .spec import GuestSpec, HostSpec, chosen, read_host_spec
+
+# What hugepages without a size are on a host that has none set aside.
+_USUAL_HUGE_PAGE: t.Final = 2 * MIB
+
+
+class HostMemory:
+    """One run of the module. `result` is true at every moment; see _task.Work."""
+
+    def __init__(self, params: t.Mapping[str, t.Any], hypervisor: Hypervisor, check_mode: bool, clock: Clock) -> None:
+        self._params = params
+        self._hypervisor = hypervisor
+        self._check_mode = check_mode
+        self._clock = clock
+        self._report = HostReport()
+        self._domains: dict[str, Domain] = {}
+        self._texts: dict[str, dict[Scope, str]] = {}
+        self._statistics: dict[str, GuestStatistics] = {}
+        self.result = self._report.result
+
+    def run(self) -> None:
+        try:
+            self._run(read_host_spec(self._params))
+        finally:
+            self._report.sum_up()
+
+    def _run(self, spec: HostSpec) -> None:
+        guests, others = self._read(spec)
+        totals = self._totals(spec)
+        if spec.policy == "demand":
+            guests = self._with_demand(guests, spec)
+        plan = plan_host(guests, others, spec, totals)
+        self._report.of_host(totals, plan)
+        self._guard(plan, guests, spec)
+        plans = predicted(plan, guests)
+        self._report.planned(plan, plans)
+        if self._check_mode:
+            self._report.predicted(plan, plans, self._params["wait"])
+        elif not (self._params["on_error"] == "stop" and self._report.failure()):
+            self._apply(plan, plans, guests)
+        failure = self._report.failure()
+        if failure:
+            raise failure
+
+    # ------------------------------------------------------------------------------------------------------- reading
+
+    def _read(self, spec: HostSpec) -> tuple[list[HostGuest], list[Definition]]:
+        """The guests of the task, and what else runs on the host."""
+        sightings = self._hypervisor.survey()
+        self._domains = {sighting.state.name: sighting.domain for sighting in sightings}
+        found, missing = chosen(spec, [sighting.state for sighting in sightings])
+        self._versions, self._thp_size = self._hypervisor.versions(), self._hypervisor.thp_size()
+        guests = [guest for state, guest_spec in found if (guest := self._read_guest(state, guest_spec))]
+        for guest_spec in missing:
+            self._miss(guest_spec)
+        named = {state.name for state, _spec in found}
+        running = [sighting.state.name for sighting in sightings if sighting.state.active]
+        others = [definition for name in running if name not in named and (definition := self._read_other(name))]
+        return guests, others
+
+    def _read_guest(self, state: DomainState, spec: GuestSpec) -> HostGuest | None:
+        try:
+            scopes = resolve_scopes(self._params["scope"], state)
+            self._texts[state.name], observed = read(self._domains[state.name], state)
+        except VirtmemError as error:
+            if error.code == "connection_lost":
+                raise
+            # A pattern means those that it fits; that one is off, or was taken away, is no fault of the task.
+            if not is_pattern(spec.domain) or error.code not in ("unsupported", "domain_not_found"):
+                self._report.lost(state.name, error, state)
+            return None
+        guest = HostGuest(spec, observed, scopes, self._versions, self._thp_size)
+        self._report.found(guest)
+        return guest
+
+    def _read_other(self, name: str) -> Definition | None:
+        try:
+            return document.parse_definition(self._domains[name].xml("live"))
+        except VirtmemError as error:
+            if error.code != "domain_not_found":
+                raise
+            return None  # it has stopped since the survey
+
+    def _miss(self, spec: GuestSpec) -> None:
+        if is_pattern(spec.domain):
+            self._report.warn(f"No domain's name fits {spec.domain}.")
+            return
+        error = VirtmemError(
+            "domain_not_found",
+            f"{self._hypervisor.uri} has no domain {spec.domain!r}.",
+            hint=f"It has {len(self._domains)} domains.",
+            details={"domain": spec.domain, "uri": self._hypervisor.uri},
+        )
+        self._report.lost(spec.domain, error)
+
+    def _totals(self, spec: HostSpec) -> HostMemoryTotals:
+        topology = document.parse_capabilities(self._hypervisor.capabilities())
+        pages = [size for node in topology.nodes for size, pool in node.pools.items() if pool]
+        default = min(pages, default=_USUAL_HUGE_PAGE)
+        return HostMemoryTotals(self._hypervisor.host_total(), spec.reserve, topology, default, self._versions)
+
+    # -------------------------------------------------------------------------------------------- what guests say
+
+    def _ask_for_statistics(self, guests: t.Iterable[HostGuest], may_ask: bool = True) -> None:
+        """Fresh ones of each, all at once; those that are known are not asked again."""
+        asked = {
+            guest.name: (self._domains[guest.name], t.cast(Definition, guest.observed.live).stats_period)
+            for guest in guests
+            if guest.name not in self._statistics and t.cast(Definition, guest.observed.live).balloon
+        }
+        # A paused guest says nothing new; it is waited for like one that does not answer.
+        self._statistics.update(fresh_statistics_of(asked, may_ask and not self._check_mode, self._clock))
+
+    def _usable(self, guest: HostGuest) -> tuple[GuestStatistics | None, str]:
+        known = self._statistics.get(guest.name, GuestStatistics())
+        return usable_statistics(t.cast(Definition, guest.observed.live), known)
+
+    def _with_demand(self, guests: t.Sequence[HostGuest], spec: HostSpec) -> list[HostGuest]:
+        running = [guest for guest in guests if guest.runs]
+        self._ask_for_statistics(running)
+        demands: dict[str, int] = {}
+        for guest in running:
+            statistics, _why_not = self._usable(guest)
+            if statistics is not None:
+                demands[guest.name] = demand_of(guest.definition, statistics, spec.headroom)
+        silent = [guest.name for guest in running if guest.name not in demands]
+        if silent:
+            self._report.warn(
+                f"{', '.join(silent)}: no fresh statistics, so what it has now counts as what it needs (policy=demand)."
+            )
+        return [replace(guest, demand=demands.get(guest.name)) for guest in guests]
+
+    # ----------------------------------------------------------------------------------------------------- guards
+
+    def _guard(self, plan: HostPlan, guests: t.Sequence[HostGuest], spec: HostSpec) -> None:
+        """Leave a guest as it is that can't spare what is asked of it; refuse the task if the host can't back it."""
+        self._guard_guests(plan, guests, spec)
+        if self._params["check_host_memory"]:
+            check_host(plan, guests, self._hypervisor)
+
+    def _guard_guests(self, plan: HostPlan, guests: t.Sequence[HostGuest], spec: HostSpec) -> None:
+        running = [guest for guest in guests if guest.runs and guest.name in plan.plans]
+        changes = [(guest, change_of(plan.plans[guest.name], guest.definition, spec.headroom)) for guest in running]
+        concerns = [(guest, change) for guest, change in changes if change.is_concern]
+        check = self._params["check_guest_memory"]
+        self._ask_for_statistics([guest for guest, _change in concerns], may_ask=check)
+        warned: dict[str, list[str]] = {}
+        for guest, change in concerns:
+            try:
+                warning = self._guarded(guest, change) if check else self._unguarded(guest, change)
+            except VirtmemError as error:
+                plan.refuse(guest, error)
+                continue
+            if warning:
+                warned.setdefault(warning, []).append(guest.name)
+        for warning, names in warned.items():
+            self._report.warn(f"{', '.join(names)}: {warning}")
+
+    def _guarded(self, guest: HostGuest, change: GuestChange) -> str | None:
+        statistics, why_not = self._usable(guest)
+        if statistics is None:
+            return why_not
+        change.check(statistics)
+        return None
+
+    def _unguarded(self, guest: HostGuest, change: GuestChange) -> str | None:
+        known = self._statistics.get(guest.name, GuestStatistics())
+        return change.unguarded(t.cast(Definition, guest.observed.live), known)
+
+    # ------------------------------------------------------------------------------------------------------ apply
+
+    def _apply(self, plan: HostPlan, plans: t.Mapping[str, DomainPlan], guests: t.Sequence[HostGuest]) -> None:
+        params = self._params
+        ways = [self._way(plan, guest) for guest in guests if guest.name in plans]
+        bystanders = [
+            progress_of(plan, guest) for guest in guests if guest.name in plan.shares and guest.name not in plans
+        ]
+        if not any(domain_plan.writes for domain_plan in plans.values()) and all(not way.is_waited_for for way in ways):
+            for guest in guests:
+                if guest.name in plans:
+                    self._report.unchanged(guest)
+            return
+        options = HostWaitOptions(params["wait"], params["wait_timeout"], params["on_partial"], params["on_error"])
+        applier = HostApplier(ways, bystanders, plan.limits, self._hypervisor, options, self._clock)
+        try:
+            applier.run()
+        finally:
+            for way in ways:
+                self._report.ended(way, plans[way.name])
+        for warning in applier.outcome.warnings:
+            self._report.warn(warning)
+
+    def _way(self, plan: HostPlan, guest: HostGuest) -> GuestResize:
+        name = guest.name
+        return GuestResize(
+            guest, plan.shares[name], plan.goals[name], self._domains[name], self._texts[name], self._clock
+        )
