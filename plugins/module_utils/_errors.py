@@ -58,6 +58,13 @@ class VirtmemError(Exception):
         self.hint = on_one_line(hint)
         self.details: dict[str, t.Any] = dict(details or {})
 
+    def amended(self, *, prefix: str = "", suffix: str = "", hint: str | None = None) -> VirtmemError:
+        """The same error, with more said of it; `hint` replaces the one that it has."""
+        self.message = on_one_line(f"{prefix}{self.message}{suffix}")
+        self.args = (self.message,)
+        self.hint = self.hint if hint is None else on_one_line(hint)
+        return self
+
 
 Facts = dict[str, t.Any]
 

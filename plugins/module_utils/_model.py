@@ -226,6 +226,12 @@ class Observed:
     live: Definition | None
     config: Definition | None
 
+    @property
+    def definitions(self) -> dict[Scope, Definition]:
+        """Those that there are."""
+        found: dict[Scope, Definition | None] = {"live": self.live, "config": self.config}
+        return {scope: definition for scope, definition in found.items() if definition}
+
     def definition(self, scope: Scope) -> Definition | None:
         return self.live if scope == "live" else self.config
 
@@ -236,6 +242,16 @@ class Versions:
 
     libvirt: tuple[int, int, int]
     qemu: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Platform:
+    """What decides, besides the domain, what can be done: versions, the host's THP size in bytes (None: it can't be known
+    over this connection), and whether the daemon is a user's own (`session`)."""
+
+    versions: Versions
+    thp_size: int | None = None
+    session: bool = False
 
 
 @dataclass(frozen=True)

@@ -354,7 +354,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils._argspec import change_spec, connection_spec, device_spec
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.device_module import VirtioMemDevice
-from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.device_report import EMPTY
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.report import EMPTY_DEVICE
 from ansible_collections.virtmem.libvirt.plugins.module_utils._libvirt import hypervisor
 from ansible_collections.virtmem.libvirt.plugins.module_utils._task import run_task
 from ansible_collections.virtmem.libvirt.plugins.module_utils._xml import document
@@ -371,7 +371,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    run_task(module, VirtioMemDevice, EMPTY, hypervisor, document)
+    run_task(module, VirtioMemDevice, EMPTY_DEVICE, hypervisor, document)
 
 
 if __name__ == "__main__":

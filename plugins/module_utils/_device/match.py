@@ -10,24 +10,13 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from .._errors import VirtmemError
-from .._model import VIRTIO_MEM, Definition, MemoryDevice, Observed, Scope
+from .._model import VIRTIO_MEM, Definition, MemoryDevice, Observed, Platform, Scope
+from .._size import format_size
 from .rules import at, choose_node, default_block
 from .spec import DeviceSpec
 from .values import check_alias
 
 Pair = tuple[t.Optional[MemoryDevice], t.Optional[MemoryDevice]]
-
-
-def pair_devices(observed: Observed) -> list[Pair]:
-    """Each virtio-mem device of the domain once, as (live, config): two views of one device stand together.
-
-    A user alias is the surest sign, then the PCI address that the guest was started with, then equal geometry;
-    last, one device left over on each side is taken for the same if at most one of them has a user alias.
-    """
-    return pair_lists(
-        list(observed.live.virtio_mem) if observed.live else [],
-        list(observed.config.virtio_mem) if observed.config else [],
-    )
 
 
 def pair_all(observed: Observed) -> list[Pair]:
@@ -42,7 +31,11 @@ def pair_all(observed: Observed) -> list[Pair]:
 
 
 def pair_lists(live: list[MemoryDevice], config: list[MemoryDevice]) -> list[Pair]:
-    """See pair_devices: the same for devices of any one model."""
+    """Devices of one model, as (live, config): two views of one device stand together.
+
+    A user alias is the surest sign, then the PCI address that the guest was started with, then equal geometry;
+    last, one device left over on each side is taken for the same if at most one of them has a user alias.
+    """
     pairs: list[Pair] = []
     for same in (_twins_by_alias, _twins_by_address, _twins_by_geometry, _may_be_same):
         for left in list(live):
@@ -113,6 +106,17 @@ class Match:
     config: MemoryDevice | None
     name: str
 
+    @property
+    def is_new(self) -> bool:
+        return self.live is None and self.config is None
+
+    def has(self, model: str) -> bool:
+        return any(device is not None and device.model == model for device in (self.live, self.config))
+
+    def leaves(self, purge: bool) -> bool:
+        """Whether the task takes the device out; `purge` says so of those that it does not list."""
+        return self.spec.absent if self.spec else purge
+
     def device(self, scope: Scope) -> MemoryDevice | None:
         return self.live if scope == "live" else self.config
 
@@ -135,13 +139,18 @@ def match_devices(specs: t.Sequence[DeviceSpec], observed: Observed) -> list[Mat
             if position is not None:
                 found[position] = spec
     matches = [Match(found.get(i), live, config, _name(live, config)) for i, (live, config) in enumerate(pairs)]
-    taken: set[str | None] = {device.alias for pair in pairs for device in pair if device and device.alias}
+    return added(matches, [spec for spec in specs if not any(spec is other for other in found.values())])
+
+
+def added(matches: t.Sequence[Match], specs: t.Iterable[DeviceSpec]) -> list[Match]:
+    """The matches, and devices that are not there yet, each with an alias."""
+    found = list(matches)
+    taken = {device.alias for match in matches for device in (match.live, match.config) if device}
     for spec in specs:
-        if not any(spec is other for other in found.values()):
-            alias = _new_alias(spec, taken)
-            taken.add(alias)
-            matches.append(Match(replace(spec, alias=alias), None, None, alias or spec.place))
-    return matches
+        alias = spec.alias or _new_alias(spec.model, spec.stated.get("node"), taken)
+        taken.add(alias)
+        found.append(Match(replace(spec, alias=alias), None, None, alias or spec.place or spec.model))
+    return found
 
 
 def _name(live: MemoryDevice | None, config: MemoryDevice | None) -> str:
@@ -180,13 +189,47 @@ def _same_size(spec: DeviceSpec, pair: Pair) -> bool:
     return _same_place(spec, pair) and any(d is not None and d.size == spec.stated.get("size", d.size) for d in pair)
 
 
-def _new_alias(spec: DeviceSpec, taken: t.AbstractSet[str | None]) -> str | None:
-    if spec.alias is not None or spec.model not in _ALIASES:
-        return spec.alias
-    base = _ALIASES[spec.model]
-    first = spec.stated.get("node", 0) if spec.model == VIRTIO_MEM else 0
-    numbers = range(first, first + 1000)
-    return next(f"{base}{number}" for number in numbers if f"{base}{number}" not in taken)
+def _new_alias(model: str, node: int | None, taken: t.Collection[str | None]) -> str | None:
+    """A name for a new device, with the number of its node where that says something."""
+    if model not in _ALIASES:
+        return None
+    base, first = _ALIASES[model], (node or 0) if model == VIRTIO_MEM else 0
+    return next(f"{base}{number}" for number in range(first, first + 1000) if f"{base}{number}" not in taken)
+
+
+def match_one(spec: DeviceSpec, observed: Observed) -> list[Match]:
+    """Every device that is there, with `spec` at the virtio-mem device that it means: by alias, else on its node, else the
+    only one. One that is not there comes last. Raises device_ambiguous."""
+    pairs = pair_all(observed)
+    meant = [pair for pair in pairs if any(device and _is_meant(spec, device) for device in pair)]
+    if len(meant) > 1:
+        raise _ambiguous(observed.domain.name, spec, [t.cast(MemoryDevice, live or config) for live, config in meant])
+    matches = [Match(spec if pair in meant else None, *pair, _name(*pair)) for pair in pairs]
+    return matches if meant or spec.absent else added(matches, [spec])
+
+
+def _is_meant(spec: DeviceSpec, device: MemoryDevice) -> bool:
+    if device.model != VIRTIO_MEM:
+        return False
+    if spec.alias is not None:
+        return device.alias == spec.alias
+    return "node" not in spec.stated or device.node == int(spec.stated["node"])
+
+
+def _ambiguous(name: str, spec: DeviceSpec, devices: t.Sequence[MemoryDevice]) -> VirtmemError:
+    where = f" on node {spec.stated['node']}" if "node" in spec.stated else ""
+    return VirtmemError(
+        "device_ambiguous",
+        f"{name} has {len(devices)} virtio-mem devices{where}: {', '.join(map(_described, devices))}.",
+        hint="Say which one with the option alias or node; where two share a node and have no alias, give them one"
+        " (<alias name='ua-...'/>) in the stored definition.",
+        details={"devices": [{"alias": device.alias, "node": device.node, "size": device.size} for device in devices]},
+    )
+
+
+def _described(device: MemoryDevice) -> str:
+    name = device.alias or device.pci_address or "no alias"
+    return f"{name} ({format_size(device.size)} on node {device.node})"
 
 
 def merged(match: Match, device: MemoryDevice) -> MemoryDevice:
@@ -194,7 +237,7 @@ def merged(match: Match, device: MemoryDevice) -> MemoryDevice:
     return replace(device, **match.spec.stated) if match.spec else device
 
 
-def new_device(match: Match, definition: Definition, scope: Scope, thp_size: int | None) -> MemoryDevice:
+def new_device(match: Match, definition: Definition, scope: Scope, platform: Platform) -> MemoryDevice:
     """The device to add: what the task says, then what its twin in the other definition has, then defaults."""
     spec = t.cast(DeviceSpec, match.spec)
     twin = match.twin(scope)
@@ -202,20 +245,43 @@ def new_device(match: Match, definition: Definition, scope: Scope, thp_size: int
     base = twin or MemoryDevice(spec.model, size=0)
     base = replace(base, current=None, guest_address=None, pci_address=None, slot=None, index=-1)
     device = replace(base, **spec.stated)
-    if not device.size:
-        raise VirtmemError(
-            "device_not_found",
-            f"{spec.place}: {definition.name} has no such {spec.model} device, and without a size none can be made.",
-            hint="Give it a size, or the alias of a device that is there.",
-        )
+    if twin is None and "size" not in spec.stated:
+        raise _cannot_make(spec, definition)
     with at(spec.place):
         if spec.model != _NODELESS:
             device = replace(device, node=choose_node(definition, device.node))
-        if spec.model == VIRTIO_MEM and not device.block:
-            device = replace(device, block=default_block(device, definition, thp_size))
-        alias = spec.alias or (twin and twin.user_alias) or _new_alias(spec, {d.alias for d in definition.devices})
+        if spec.model == VIRTIO_MEM and "block" not in spec.stated and not device.block:
+            device = replace(device, block=default_block(device, definition, platform))
+        taken = {other.alias for other in definition.devices}
+        # A twin may have been found by an alias that libvirt gave it, which no other definition can have.
+        alias = (twin.user_alias if twin else spec.alias) or _new_alias(spec.model, device.node, taken)
         if alias is not None:
             check_alias(alias)
+            _check_taken(alias, taken, definition)
     # virDomainMemoryDefPostParse writes it, in the stored definition only
     access = "shared" if spec.model == "virtio-pmem" and device.access is None else device.access
     return replace(device, alias=alias, access=access)
+
+
+def _check_taken(alias: str, taken: t.Collection[str | None], definition: Definition) -> None:
+    if alias in taken:
+        raise VirtmemError(
+            "device_ambiguous",
+            f"alias: another memory device of {definition.name} is called {alias}.",
+            hint="Give the new device another alias.",
+            details={"alias": alias},
+        )
+
+
+def _cannot_make(spec: DeviceSpec, definition: Definition) -> VirtmemError:
+    node = spec.stated.get("node")
+    which = f" called {spec.alias}" if spec.alias else "" if node is None else f" on node {node}"
+    others = [device.alias or "(no alias)" for device in definition.devices if device.model == spec.model]
+    has = f", only {', '.join(others)}" if others else ""
+    place = f"{spec.place}: " if spec.place else ""
+    return VirtmemError(
+        "device_not_found",
+        f"{place}{definition.name} has no {spec.model} device{which}{has}, and without a size none can be made.",
+        hint="Give the option size to add a device, or the alias of one that is there.",
+        details={"devices": others},
+    )

@@ -17,16 +17,16 @@ from dataclasses import dataclass
 from .. import _capabilities
 from .._capabilities import counts_all_slots, needs_nodes, node_mask_binds, takes_slot
 from .._errors import VirtmemError
-from .._model import VIRTIO_MEM, Definition, MemoryDevice, Scope, Versions
+from .._model import VIRTIO_MEM, Definition, MemoryDevice, Platform, Scope, Versions
 from .._size import KIB, MIB, format_size, round_down, round_up
 from .options import DRIVER, VIRTIO_MEM_OPTIONS
 from .spec import DeviceSpec
 from .values import _HIGHEST_ADDRESS
 
 
-def default_block(device: MemoryDevice, definition: Definition, thp_size: int | None) -> int:
+def default_block(device: MemoryDevice, definition: Definition, platform: Platform) -> int:
     """libvirt has no default (9.0 to 12.8): 2 MiB on x86, else the host's THP size; never less than the device's pages."""
-    smallest = smallest_block(definition, thp_size)
+    smallest = smallest_block(definition, platform)
     if smallest is None:
         raise VirtmemError(
             "block_invalid",
@@ -36,10 +36,10 @@ def default_block(device: MemoryDevice, definition: Definition, thp_size: int | 
     return max(smallest, device.page_size or 0)
 
 
-def smallest_block(definition: Definition, thp_size: int | None) -> int | None:
+def smallest_block(definition: Definition, platform: Platform) -> int | None:
     # virDomainMemoryDefValidate compares with virHostMemGetTHPSize, which falls back to 2 MiB.
-    if thp_size is not None:
-        return max(thp_size, MIB)
+    if platform.thp_size is not None:
+        return max(platform.thp_size, MIB)
     return 2 * MIB if definition.arch in ("x86_64", "i686") else None
 
 
@@ -247,6 +247,16 @@ def check_port(definition: Definition) -> None:
         )
 
 
+def check_fits(device: MemoryDevice, definition: Definition, scope: Scope, platform: Platform) -> None:
+    """A new device has room, a slot, and in a running guest a port."""
+    check_room(definition, device.size, max(device.block, SIZE_ALIGNMENT))
+    check_slot(definition, device.model, scope, platform.versions)
+    if device.pci_address:
+        check_pci_address(definition, device.pci_address)
+    if scope == "live":
+        check_port(definition)
+
+
 def check_pci_address(definition: Definition, pci_address: str) -> None:
     """It is free, and an address: virPCIDeviceAddressIsEmpty takes the host bridge's for none, and libvirt chooses."""
     if pci_address == _HOST_BRIDGE:
@@ -373,13 +383,11 @@ _RULES: t.Final = (
 
 @contextmanager
 def at(place: str) -> t.Iterator[None]:
-    """Errors of the block name the element of `devices` that they are about."""
+    """Errors of the block name the element of `devices` that they are about, if the task has such a list."""
     try:
         yield
     except VirtmemError as error:
-        error.message = f"{place}: {error.message}"
-        error.args = (error.message,)
-        raise
+        raise error.amended(prefix=f"{place}: " if place else "") from None
 
 
 def check_options(spec: DeviceSpec) -> None:
@@ -411,16 +419,17 @@ def check_features(spec: DeviceSpec, versions: Versions, arch: str, *, new: bool
             _capabilities.require("driver", versions)
 
 
-def check_device(device: MemoryDevice, definition: Definition, thp_size: int | None, place: str) -> None:
+def check_device(device: MemoryDevice, definition: Definition, platform: Platform, place: str) -> None:
     """A device as it shall be, in the definition that shall have it."""
     with at(place):
         check_page_size(device)
         _check_slot(device, definition)
         if device.model == VIRTIO_MEM:
-            check_block(device, smallest_block(definition, thp_size) or MIB)
+            check_block(device, smallest_block(definition, platform) or MIB)
+        check_size(device)
+        if device.model == VIRTIO_MEM:
             check_requested(device)
             check_guest_address(device)
-        check_size(device)
         if device.node is not None:
             choose_node(definition, device.node)
         for rule in _RULES:
@@ -474,20 +483,20 @@ def _broken(rule: _Rule, device: MemoryDevice, definition: Definition) -> Virtme
     return VirtmemError(code, rule.sentence.format(**words) + ".", hint=rule.hint, details={"model": device.model})
 
 
-def why_no_hotplug(device: MemoryDevice, live: Definition) -> str | None:
-    """Why the running guest can't get the device before its next start, as a clause; None where it can."""
-    if device.model == "sgx-epc":
+def why_no_hotplug(model: str, size: int, live: Definition) -> str | None:
+    """Why the running guest can't get a device of `size` bytes before its next start, as a clause; None where it can."""
+    if model == "sgx-epc":
         return "QEMU adds EPC sections only at start"
-    if device.model == "nvdimm" and not any(other.model == "nvdimm" for other in live.devices):
+    if model == "nvdimm" and not any(other.model == "nvdimm" for other in live.devices):
         return "a guest takes an NVDIMM only if it was started with one"
     if live.maximum is None:
         return "it was started without <maxMemory>"
-    if device.model != "virtio-pmem" and not live.cells and _capabilities.needs_nodes(live.arch):
+    if model != "virtio-pmem" and not live.cells and _capabilities.needs_nodes(live.arch):
         return "it was started without a NUMA node"
     room = live.maximum - live.total
-    if device.size > room:
+    if size > room:
         return f"it was started with room for only {format_size(max(room, 0))} more"
-    if device.model.startswith("virtio-") and live.free_pcie_ports == 0:
+    if model.startswith("virtio-") and live.free_pcie_ports == 0:
         return "it has no free PCIe port"
     return None
 

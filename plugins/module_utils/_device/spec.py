@@ -16,12 +16,17 @@ from .values import Params, _path, _stated, _uuid, normal_guest_address, normal_
 
 @dataclass(frozen=True)
 class DeviceSpec:
-    """One element of `devices`. `stated` has MemoryDevice's names, and sizes in bytes; `place` is its name in errors."""
+    """One element of `devices`, or all of a virtio_mem_device task.
+
+    `stated` has MemoryDevice's names, and sizes in bytes; `place` is what errors call it (nothing where the task is about
+    one device). `absent`: the device should not be there.
+    """
 
     place: str
     model: str
     alias: str | None
     stated: t.Mapping[str, t.Any]
+    absent: bool = False
 
 
 _DEVICE_SIZES: t.Final = ("size", "block", "requested", "page_size", "align_size", "label_size")

@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The stored definition: what it shall become, and the calls that make it so. Pure."""
+"""The stored definition: what it should become, and the calls that make it so. Pure."""
 
 from __future__ import annotations
 
@@ -12,56 +12,78 @@ from dataclasses import replace
 from .. import _capabilities
 from .._device.match import Match, merged, new_device
 from .._device.options import changed_options
-from .._device.rules import check_device, check_free_address
-from .._model import Definition, MemoryDevice, Versions
+from .._device.rules import (
+    SIZE_ALIGNMENT,
+    check_device,
+    check_fits,
+    check_free_address,
+    check_hotpluggable,
+    check_room,
+)
+from .._model import Definition, MemoryDevice, Platform
 from .._size import round_down
 from . import sums
 from .facts import flat_options
-from .merge import merge_current_memory, merge_structure, with_cell, with_devices
+from .merge import merge_current_memory, with_cell, with_devices
 from .rules import check_totals
-from .spec import DomainSpec
+from .spec import DomainSpec, PlanInput
 from .spread import spread_over
 from .steps import AnyStep, Change, Step
 
 
-def plan_config(
-    before: Definition, matches: t.Sequence[Match], spec: DomainSpec, versions: Versions, thp_size: int | None
-) -> Definition:
-    """What the stored definition shall be, as libvirt will read it back; `before` itself if nothing changes."""
-    planned = merge_structure(before, spec, versions)
-    grows = spec.maximum is not None or any(match.spec and match.config is None for match in matches)
+def plan_config(given: PlanInput, structure: Definition, matches: t.Sequence[Match]) -> Definition:
+    """What the stored definition should be, as libvirt will read it back; `before` itself if nothing changes.
+
+    `structure` is what the task makes of all but its devices.
+    """
+    before, spec, platform = given.definition("config"), given.spec, given.platform
+    planned = structure
+    adds = any(match.spec and match.config is None for match in matches)
+    grows = not spec.one_device and (adds or spec.maximum is not None)
     if grows and not planned.cells and _capabilities.needs_cell(planned.arch):
         planned = with_cell(planned)
-    planned = _config_devices(planned, matches, spec, thp_size)
+    planned = _config_devices(planned, matches, spec, platform)
     if grows:
-        planned = _with_room(planned, spec, versions)
+        planned = _with_room(planned, spec, platform)
     planned = replace(planned, current_memory=merge_current_memory(before, planned, spec.target))
-    check_totals(planned, before, versions)
+    check_totals(planned, before, platform.versions)
     if is_same(planned, before):
         return before
-    return sums.read_back(planned, versions)
+    return sums.read_back(planned, platform.versions)
 
 
 def _config_devices(
-    planned: Definition, matches: t.Sequence[Match], spec: DomainSpec, thp_size: int | None
+    structure: Definition, matches: t.Sequence[Match], spec: DomainSpec, platform: Platform
 ) -> Definition:
     placed: dict[str, MemoryDevice] = {}
-    base = planned if planned.maximum is not None else replace(planned, maximum=0)
     for match in matches:
         if match.config is None:
-            if match.spec:
-                placed[match.name] = new_device(match, base, "config", thp_size)
-        elif match.spec or not spec.purge:
+            if match.spec and not match.spec.absent:
+                placed[match.name] = _added(match, structure, spec, platform)
+        elif not match.leaves(spec.purge):
             placed[match.name] = _like_live(merged(match, match.config), match, spec)
-    planned = with_devices(planned, sorted(placed.values(), key=_place))
+    planned = with_devices(structure, sorted(placed.values(), key=_place))
     placed = spread_over(spec, planned, placed, {match.name: match.spec for match in matches})
     for match in matches:
         device = placed.get(match.name)
         if device and (match.config is None or changed_options(match.config, device)):
             place = match.spec.place if match.spec else match.name
-            check_device(device, planned, thp_size, place)
+            check_device(device, planned, platform, place)
             check_free_address(device, match.config, planned, place)
+            if match.config and spec.one_device:
+                check_room(structure, device.size - match.config.size, max(device.block, SIZE_ALIGNMENT))
     return with_devices(planned, sorted(placed.values(), key=_place))
+
+
+def _added(match: Match, structure: Definition, spec: DomainSpec, platform: Platform) -> MemoryDevice:
+    """A new device; a task that prepares the domain makes room for it afterwards."""
+    if not spec.one_device:
+        return new_device(match, structure, "config", platform)
+    check_hotpluggable(structure)
+    device = new_device(match, structure, "config", platform)
+    check_device(device, structure, platform, "")
+    check_fits(device, structure, "config", platform)
+    return device
 
 
 def _like_live(device: MemoryDevice, match: Match, spec: DomainSpec) -> MemoryDevice:
@@ -77,13 +99,13 @@ def _place(device: MemoryDevice) -> float:
     return float("inf") if device.index < 0 else device.index
 
 
-def _with_room(planned: Definition, spec: DomainSpec, versions: Versions) -> Definition:
+def _with_room(planned: Definition, spec: DomainSpec, platform: Platform) -> Definition:
     """A maximum that just holds everything, and slots, where there are none."""
     maximum = planned.total if planned.maximum is None else planned.maximum
     slots = planned.slots
     if not slots and spec.slots is None:
         dimms = any(device.model in ("dimm", "nvdimm") for device in planned.devices)
-        slots = _capabilities.default_slots(versions, dimms)
+        slots = _capabilities.default_slots(platform.versions, dimms)
     return replace(planned, maximum=maximum, slots=slots)
 
 
@@ -111,7 +133,7 @@ def config_steps(before: Definition, after: Definition, matches: t.Sequence[Matc
     steps, current = _device_steps(before, after, matches)
     if current == after.current_memory:
         return list(steps)
-    # libvirt has added or subtracted the device's size (see _plan._restore_current_memory), and takes no more than boot
+    # libvirt has added or subtracted the device's size (sums.attached, sums.detached), and takes no more than boot
     # memory and DIMMs here.
     wanted, last = min(after.current_memory, after.ram), steps[-1]
     return [*steps, Step("set_current_memory", "config", last.device, None, wanted, last.name)]

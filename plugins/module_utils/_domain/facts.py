@@ -7,15 +7,11 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 from .._device.options import DEVICE_OPTIONS, DRIVER
 from .._errors import Facts
 from .._model import VIRTIO_MEM, Backing, Definition, DomainState, GuestStatistics, MemoryDevice, Scope
-from .._xml import document
-
-if t.TYPE_CHECKING:
-    from .steps import Step
 
 Devices = t.Mapping[Scope, t.Optional[MemoryDevice]]
 
@@ -53,67 +49,6 @@ def device_facts(device: MemoryDevice | None) -> Facts | None:
 
 def both_facts(devices: Devices) -> Facts:
     return {"live": device_facts(devices.get("live")), "config": device_facts(devices.get("config"))}
-
-
-def step_facts(step: Step, done: bool, device: str | None) -> Facts:
-    """`device` is what people call it, whatever the definition does.
-
-    `from` and `to` are requested sizes; a redefine has dictionaries of the options that change.
-    """
-    before: t.Any = None if step.before is None else step.before.requested
-    after: t.Any = step.device.requested
-    if step.action == "detach":
-        before, after = step.device.requested, None
-    elif step.action == "set_current_memory":
-        before, after = None, step.size
-    elif step.action == "redefine" and step.before is not None:
-        old, new = t.cast(Facts, device_facts(step.before)), t.cast(Facts, device_facts(step.device))
-        before = {name: value for name, value in old.items() if value != new[name]}
-        after = {name: new[name] for name in before}
-    return {
-        "action": step.action,
-        "scope": step.scope,
-        "device": device,
-        "from": before,
-        "to": after,
-        "done": done,
-    }
-
-
-def steps_facts(planned: t.Sequence[Step], done: t.Sequence[Step], device: str | None) -> list[Facts]:
-    """All that was planned and all that was done, in order: done ones first, then what was not reached."""
-    left = [step for step in planned if step not in done]
-    return [step_facts(step, True, device) for step in done] + [step_facts(step, False, device) for step in left]
-
-
-def diff(before: Devices, after: Devices, stated: t.Collection[str], name: str) -> Facts:
-    """Just the device, as canonical XML: without what the guest has plugged, and without the alias and addresses that
-    libvirt chose by itself (check mode can't know them), unless the task states them (`stated`)."""
-    return {
-        "before_header": name,
-        "after_header": name,
-        "before": _canonical(before, stated),
-        "after": _canonical(after, stated),
-    }
-
-
-def _canonical(devices: Devices, stated: t.Collection[str]) -> str:
-    texts = {
-        scope: "" if device is None else document.canonical_device(_as_stated(device, stated))
-        for scope, device in devices.items()
-    }
-    if len(set(texts.values())) == 1:  # both definitions say the same, or there is but one
-        return next(iter(texts.values()))
-    return "".join(f"<!-- {scope} -->\n{text}" for scope, text in texts.items() if text)
-
-
-def _as_stated(device: MemoryDevice, stated: t.Collection[str]) -> MemoryDevice:
-    return replace(
-        device,
-        alias=device.user_alias,
-        guest_address=device.guest_address if "guest_address" in stated else None,
-        pci_address=device.pci_address if "pci_address" in stated else None,
-    )
 
 
 def memory_facts(definition: Definition, statistics: GuestStatistics | None) -> Facts:

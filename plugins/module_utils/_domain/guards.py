@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .._bitmap import format_bitmap, parse_bitmap
 from .._device.rules import SIZE_ALIGNMENT, host_backing
@@ -238,8 +238,8 @@ def _shrink_of(plan: DomainPlan) -> int:
 
 def change_of(plan: DomainPlan, live: Definition, reserve: int) -> GuestChange:
     """What the plan asks of the running guest, all devices and the balloon together."""
-    device, memory = _as_one(plan, live)
-    return GuestChange(-_shrink_of(plan), memory + (device.current or 0), reserve, device, memory)
+    has = live.ram + sum(device.current or 0 for device in live.virtio_mem)
+    return GuestChange(-_shrink_of(plan), has, reserve, *_as_one(plan, live))
 
 
 def check_host_backs(plan: DomainPlan, live: Definition, hypervisor: Hypervisor) -> None:
@@ -270,9 +270,13 @@ def _no_room_for_dimms(growth: int, host: HostMemory) -> VirtmemError:
     )
 
 
-def _as_one(plan: DomainPlan, live: Definition) -> tuple[MemoryDevice, int]:
-    """The guest's virtio-mem devices as if they were one, and the memory that it has without them."""
-    devices = [*live.virtio_mem, *(device for device, _growth in live_changes(plan) if device.block)]
+def _as_one(plan: DomainPlan, live: Definition) -> tuple[MemoryDevice, int | None]:
+    """What a hint is about: the one device of the task; else the guest's virtio-mem devices as if they were one, and the
+    memory that it has without them."""
+    changed = [device for device, _growth in live_changes(plan) if device.block]
+    if plan.match and (plan.match.live or changed):
+        return plan.match.live or replace(changed[0], current=0), None
+    devices = [*live.virtio_mem, *changed]
     block = max((device.block for device in devices), default=SIZE_ALIGNMENT)
     current = sum(device.current or 0 for device in live.virtio_mem)
     size = sum(device.size for device in devices)

@@ -11,55 +11,42 @@ from dataclasses import asdict, dataclass, field, replace
 
 from .._device.match import Match, merged, new_device
 from .._device.options import changed_options
-from .._device.rules import SIZE_ALIGNMENT, check_device, check_free_address, why_no_hotplug, why_no_unplug
+from .._device.rules import (
+    SIZE_ALIGNMENT,
+    check_device,
+    check_fits,
+    check_free_address,
+    check_hotpluggable,
+    why_no_hotplug,
+    why_no_unplug,
+)
 from .._errors import VirtmemError
-from .._model import VIRTIO_MEM, Definition, MemoryDevice, Versions
+from .._model import VIRTIO_MEM, Definition, MemoryDevice
 from .._size import MIB, round_up
 from . import sums
 from .facts import flat_options
-from .merge import merge_structure, with_devices
-from .spec import DomainSpec
-from .spread import spread_over
+from .merge import with_devices
+from .pending import shown
+from .spec import DomainSpec, PlanInput
 from .steps import AnyStep, Change, Step
 
 
 @dataclass
 class LivePlan:
-    """`after` is the running guest's definition if it follows. `concerned` are the virtio-mem devices, by name, that
-    the task speaks of, as they shall be; `leaving` those that shall be unplugged, and `stays` why one will not be."""
+    """`after` is the running guest's definition if it follows. By name: `devices` that stay, as they should be; those of
+    them that are `awaited`, because the task speaks of them; those that are `unplugging`; and those that should leave and
+    can't yet, `kept_because` of what (None: nobody waits until the guest has given them back)."""
 
     after: Definition
-    placed: dict[str, MemoryDevice] = field(default_factory=dict)
-    concerned: dict[str, MemoryDevice] = field(default_factory=dict)
-    leaving: dict[str, MemoryDevice] = field(default_factory=dict)
-    stays: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What aim_live hands down. `config` is the stored definition as it shall be; None: this task is live only, and
-    whatever the guest can't have now is an error rather than something for the next start."""
-
-    live: Definition
-    config: Definition | None
-    spec: DomainSpec
-    versions: Versions
-    thp_size: int | None
-
-    def later(self, what: str, why: str) -> None:
-        """Leave it to the next start, or refuse it."""
-        if self.config is None:
-            raise VirtmemError(
-                "immutable",
-                f"{what} can't change in the running guest: {why}.",
-                hint="Say scope=auto or scope=config: the stored definition can have it, and the next start brings it.",
-                details={"what": what},
-            )
+    devices: dict[str, MemoryDevice] = field(default_factory=dict)
+    awaited: dict[str, MemoryDevice] = field(default_factory=dict)
+    unplugging: dict[str, MemoryDevice] = field(default_factory=dict)
+    kept_because: dict[str, str | None] = field(default_factory=dict)
 
     @property
-    def restart_helps(self) -> bool:
-        """Whether the next start brings other boot memory or other devices, so that what is impossible now may not be."""
-        return self.config is not None and _shape(sums.started(self.config)) != _shape(self.live)
+    def staying(self) -> dict[str, MemoryDevice]:
+        """The devices that no step takes anything away from for good."""
+        return {name: device for name, device in self.devices.items() if name not in self.kept_because}
 
 
 def _shape(definition: Definition) -> tuple[object, ...]:
@@ -68,57 +55,63 @@ def _shape(definition: Definition) -> tuple[object, ...]:
 
 
 def plan_live(
-    live: Definition,
-    config: Definition | None,
-    matches: t.Sequence[Match],
-    spec: DomainSpec,
-    versions: Versions,
-    thp_size: int | None,
-    session: bool,
+    given: PlanInput, config: Definition | None, structure: Definition, matches: t.Sequence[Match]
 ) -> LivePlan:
-    """What the running guest shall have now."""
-    job = _Job(live, config, spec, versions, thp_size)
-    part = LivePlan(_live_settings(job, session))
+    """What the running guest should have now.
+
+    `config` is the stored definition as it should be. Without one the task is live only: whatever the guest can't have
+    now is an error rather than something for the next start, and `structure` is what it should be but for its devices.
+    """
+    live, stores = given.definition("live"), config is not None
+    plan = LivePlan(live if given.spec.one_device else _live_settings(given, live))
+    if not stores:
+        _refuse_structure(structure, plan.after)
     for match in matches:
         if match.live is None:
-            _add(part, match, job)
-        elif match.spec is None and spec.purge:
-            _remove(part, match, job)
+            _add(plan, match, given, stores)
+        elif match.leaves(given.spec.purge):
+            _remove(plan, match, match.live, given)
         else:
-            part.placed[match.name] = _resized(match, match.live, job)
-    _spread(part, matches, job)
-    part.after = with_devices(part.after, [_followed(name, device, part) for name, device in part.placed.items()])
-    return part
+            plan.devices[match.name] = _resized(match, match.live, given, stores)
+    try:
+        _spread(plan, matches, given.spec)
+    except VirtmemError:
+        if config is None or _shape(sums.started(config)) == _shape(live):
+            raise  # else the next start brings other memory or devices, which may do
+        _await(plan, plan.staying, matches, given.spec)
+    plan.after = with_devices(plan.after, [_followed(name, device, plan) for name, device in plan.devices.items()])
+    return plan
 
 
-def _followed(name: str, device: MemoryDevice, part: LivePlan) -> MemoryDevice:
-    return replace(device, current=device.requested) if name in part.concerned else device
+def _followed(name: str, device: MemoryDevice, plan: LivePlan) -> MemoryDevice:
+    """The device as the guest leaves it. One that is on its way out, and not waited for, has what it has."""
+    if name not in plan.awaited or plan.kept_because.get(name, "") is None:
+        return device
+    return replace(device, current=device.requested)
 
 
 # ------------------------------------------------------------------------------------------------------------ settings
 
 
-def _live_settings(job: _Job, session: bool) -> Definition:
+def _live_settings(given: PlanInput, live: Definition) -> Definition:
     """Limits, the statistics' period and a restrictive nodeset go live; all else waits."""
-    live, spec = job.live, job.spec
+    spec = given.spec
     possible = live
     if spec.tuning:
         possible = replace(possible, tuning=replace(live.tuning, **spec.tuning))
     if spec.balloon and "stats_period" in spec.balloon and live.balloon:
         possible = replace(possible, memballoon=replace(live.memballoon, stats_period=spec.balloon["stats_period"]))
-    if spec.placement and "nodeset" in spec.placement and live.placement.mode == "restrictive" and not session:
+    restrictive = live.placement.mode == "restrictive" and not given.platform.session
+    if spec.placement and "nodeset" in spec.placement and restrictive:
         possible = replace(possible, placement=replace(live.placement, nodeset=spec.placement["nodeset"]))
-    if job.config is None:
-        _refuse_structure(job, possible)
     return possible
 
 
-def _refuse_structure(job: _Job, possible: Definition) -> None:
-    wanted = flat_options(_rounded(merge_structure(job.live, job.spec, job.versions)))
-    now = flat_options(possible)
+def _refuse_structure(structure: Definition, possible: Definition) -> None:
+    wanted, now = flat_options(_rounded(structure)), flat_options(possible)
     for name in wanted:
         if wanted[name] != now.get(name) and name != "balloon.target":
-            job.later(name, "libvirt and QEMU change it only at start")
+            raise _immutable(name, "libvirt and QEMU change it only at start")
 
 
 def _rounded(definition: Definition) -> Definition:
@@ -127,62 +120,81 @@ def _rounded(definition: Definition) -> Definition:
     return replace(definition, cells=cells, maximum=maximum)
 
 
+def _immutable(what: str, why: str) -> VirtmemError:
+    return VirtmemError(
+        "immutable",
+        f"{what} can't change in the running guest: {why}.",
+        hint="Say scope=auto or scope=config: the stored definition can have it, and the next start brings it.",
+        details={"what": what},
+    )
+
+
 # ------------------------------------------------------------------------------------------------------------- devices
 
 
-def _add(part: LivePlan, match: Match, job: _Job) -> None:
+def _add(plan: LivePlan, match: Match, given: PlanInput, stores: bool) -> None:
     """Plug the device in, or leave it to the next start."""
-    if match.spec is None:
+    spec, live = match.spec, plan.after
+    if spec is None or spec.absent:
         return
-    stub = MemoryDevice(match.spec.model, match.spec.stated.get("size") or (match.config.size if match.config else 0))
-    reason = why_no_hotplug(stub, part.after)
-    if reason is not None:
-        job.later(match.spec.place, reason)
+    reason = why_no_hotplug(spec.model, spec.stated.get("size") or (match.config.size if match.config else 0), live)
+    if reason is not None and stores:
         return
-    device = new_device(match, part.after, "live", job.thp_size)
-    check_device(device, part.after, job.thp_size, match.spec.place)
-    check_free_address(device, None, part.after, match.spec.place)
-    part.placed[match.name] = device
+    if given.spec.one_device:
+        check_hotpluggable(live)
+    elif reason is not None:
+        raise _immutable(spec.place, reason)
+    device = new_device(match, live, "live", given.platform)
+    check_device(device, live, given.platform, spec.place)
+    check_free_address(device, None, live, spec.place)
+    if given.spec.one_device:
+        check_fits(device, live, "live", given.platform)
+    plan.devices[match.name] = device
     if device.model == VIRTIO_MEM:
-        part.concerned[match.name] = device
-    if device.model.startswith("virtio-") and part.after.free_pcie_ports:
-        part.after = replace(part.after, free_pcie_ports=part.after.free_pcie_ports - 1)
-    part.after = replace(part.after, total=part.after.total + device.size, devices=(*part.after.devices, device))
+        plan.awaited[match.name] = device
+    ports = live.free_pcie_ports
+    if device.model.startswith("virtio-") and ports:
+        ports -= 1
+    devices = (*live.devices, device)
+    plan.after = replace(live, total=live.total + device.size, devices=devices, free_pcie_ports=ports)
 
 
-def _remove(part: LivePlan, match: Match, job: _Job) -> None:
+def _remove(plan: LivePlan, match: Match, device: MemoryDevice, given: PlanInput) -> None:
     """Take the device out, or leave it there with nothing requested until the guest is powered off."""
-    device = t.cast(MemoryDevice, match.live)
-    reason = why_no_unplug(device, job.live, job.versions)
+    reason = why_no_unplug(device, given.definition("live"), given.platform.versions)
     emptied = replace(device, requested=0)
     if device.model == VIRTIO_MEM:
-        part.concerned[match.name] = emptied
-    if reason is None:
-        part.leaving[match.name] = emptied
+        plan.awaited[match.name] = emptied
+    if reason is None and (given.wait or not device.current):
+        plan.unplugging[match.name] = emptied
         return
-    if job.config is None:
+    if reason is not None and given.live_only:
         raise VirtmemError(
             "unplug_unsupported",
             f"{match.name} can't be unplugged from the running guest: {reason}.",
-            hint="Say scope=auto: it then leaves the stored definition, and the guest at its next power-off.",
+            hint="Say requested=0 to take all its memory back, or scope=auto to take it out of the stored definition, too:"
+            " it then leaves at the next power-off.",
+            details={"reason": reason},
         )
-    part.placed[match.name] = emptied
-    part.stays.append(f"{match.name}: {reason}; leaves the guest when it is next powered off")
+    plan.devices[match.name] = emptied
+    plan.kept_because[match.name] = reason
 
 
-def _resized(match: Match, device: MemoryDevice, job: _Job) -> MemoryDevice:
+def _resized(match: Match, device: MemoryDevice, given: PlanInput, stores: bool) -> MemoryDevice:
     """The device with what is requested of it; all else waits for a restart."""
     if match.spec is None:
         return device
     wanted = merged(match, device)
     rounded = replace(wanted, size=round_up(wanted.size, SIZE_ALIGNMENT))
     fixed = [name for name in changed_options(device, rounded) if name != "requested"]
-    for name in fixed:
-        job.later(f"{match.name}: {name}", "only requested of a virtio-mem device changes live")
+    live, platform, place = given.definition("live"), given.platform, match.spec.place
+    if fixed and not stores:
+        check_device(wanted, live, platform, place)
+        raise _fixed(match.name, device, wanted, fixed)
     asked = replace(device, requested=wanted.requested)
     if asked != device:
         try:
-            check_device(asked, job.live, job.thp_size, match.spec.place)
+            check_device(asked, live, platform, place)
         except VirtmemError:
             if not fixed:
                 raise
@@ -190,45 +202,63 @@ def _resized(match: Match, device: MemoryDevice, job: _Job) -> MemoryDevice:
     return asked
 
 
-def _spread(part: LivePlan, matches: t.Sequence[Match], job: _Job) -> None:
+def _fixed(name: str, device: MemoryDevice, wanted: MemoryDevice, options: t.Sequence[str]) -> VirtmemError:
+    """qemuDomainChangeMemoryLiveValidateChange: only `requested` of a running device can change. What libvirt would
+    ignore without a word (dynamicMemslots, 10.1 to 12.8) is refused here, too."""
+    changes = {option: {"from": getattr(device, option), "to": getattr(wanted, option)} for option in options}
+    what = [f"{option} from {shown(option, c['from'])} to {shown(option, c['to'])}" for option, c in changes.items()]
+    return VirtmemError(
+        "immutable",
+        f"{name}: a running guest's device can't change {', '.join(what)}.",
+        hint="Say scope=auto or scope=config, and restart the guest; only requested changes live.",
+        details=changes,
+    )
+
+
+def _spread(plan: LivePlan, matches: t.Sequence[Match], spec: DomainSpec) -> None:
     """`memory` over the devices that the guest has now, or at the next start over those that it has then."""
-    specs = {match.name: match.spec for match in matches}
-    leaving = part.leaving.keys() | {words.split(":")[0] for words in part.stays}
-    placed = {name: device for name, device in part.placed.items() if name not in leaving}
-    try:
-        spread_out = spread_over(job.spec, with_devices(job.live, placed.values()), placed, specs)
-    except VirtmemError:
-        if not job.restart_helps:
-            raise
-        spread_out = placed
-    part.placed.update(spread_out)
-    for name, device in spread_out.items():
-        if device.model == VIRTIO_MEM and (job.spec.memory is not None or specs.get(name)):
-            part.concerned[name] = device
+    spread_out = plan.staying
+    if spec.memory is not None:
+        from .spread import spread_over
+
+        specs = {match.name: match.spec for match in matches}
+        spread_out = spread_over(spec, with_devices(plan.after, spread_out.values()), spread_out, specs)
+    plan.devices.update(spread_out)
+    _await(plan, spread_out, matches, spec)
+
+
+def _await(plan: LivePlan, devices: t.Mapping[str, MemoryDevice], matches: t.Sequence[Match], spec: DomainSpec) -> None:
+    """The guest has to follow where the task says what a device should give."""
+    stated = {match.name for match in matches if match.spec}
+    for name, device in devices.items():
+        if device.model == VIRTIO_MEM and (spec.memory is not None or name in stated):
+            plan.awaited[name] = device
 
 
 # --------------------------------------------------------------------------------------------------------------- steps
 
 
-def live_steps(before: Definition, part: LivePlan, spec: DomainSpec, actual: int | None) -> list[AnyStep]:
+def live_steps(before: Definition, plan: LivePlan, spec: DomainSpec, actual: int | None) -> list[AnyStep]:
     """The writes, shrinks before growth, and then one wait for each device that has not got there."""
     old = {device.index: device for device in before.devices}
     writes: list[tuple[int, AnyStep]] = []
     waits: list[AnyStep] = []
-    for name, device in {**part.placed, **part.leaving}.items():
+    for name, device in {**plan.devices, **plan.unplugging}.items():
         was = old.get(device.index)
         if was is None:
             writes.append((device.requested or device.size, Step("attach", "live", device, name=name)))
         elif was.requested != device.requested:
             writes.append((device.requested - was.requested, Step("resize", "live", device, was, name=name)))
-        if name in part.concerned and ((was and was.current) or 0) != device.requested:
+        if name in plan.awaited and ((was and was.current) or 0) != device.requested:
             waits.append(Step("wait", "live", device, was, name=name))
     steps = [step for _growth, step in sorted(writes, key=lambda write: write[0])]
-    steps += _setting_steps(before, part.after)
+    steps += _setting_steps(before, plan.after)
     if spec.target is not None and before.balloon and actual != spec.target:
         steps.append(Change("set_balloon", "live", actual, spec.target))
         waits.append(Change("wait_balloon", "live", actual, spec.target))
-    leaves: list[AnyStep] = [Step("detach", "live", device, device, name=name) for name, device in part.leaving.items()]
+    leaves: list[AnyStep] = [
+        Step("detach", "live", device, device, name=name) for name, device in plan.unplugging.items()
+    ]
     return [*steps, *waits, *leaves]
 
 

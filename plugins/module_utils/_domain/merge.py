@@ -11,13 +11,13 @@ from dataclasses import replace
 
 from .._bitmap import format_bitmap
 from .._errors import VirtmemError
-from .._model import LOCKED, Definition, MemoryDevice, NumaCell, Placement, Versions
+from .._model import LOCKED, Definition, MemoryDevice, NumaCell, Placement, Platform
 from .._size import format_size
 from .rules import check_cell_ids, check_structure
 from .spec import CellSpec, DomainSpec
 
 
-def merge_structure(definition: Definition, spec: DomainSpec, versions: Versions) -> Definition:
+def merge_structure(definition: Definition, spec: DomainSpec, platform: Platform) -> Definition:
     """The definition with all that the task says, but for devices and `memory`. Raises VirtmemError for what is
     contradictory in itself or in this definition."""
     planned = replace(
@@ -32,7 +32,7 @@ def merge_structure(definition: Definition, spec: DomainSpec, versions: Versions
     others = tuple(reason for reason in definition.blockers if reason != LOCKED)
     planned = replace(planned, blockers=(LOCKED, *others) if planned.backing.locked else others)
     planned = _merge_boot(planned, spec)
-    check_structure(planned, spec, versions)
+    check_structure(planned, spec, platform.versions)
     return planned
 
 

@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""domain_memory from options to result: read, plan, guard, apply, read again."""
+"""domain_memory from options to result: read, plan, guard, apply, report."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import typing as t
 from urllib.parse import urlsplit
 
 from .._device.options import ADDRESSES, changed_options
-from .._errors import VirtmemError
+from .._errors import Facts, VirtmemError
 from .._libvirt.retry import retry_while_busy
-from .._model import Definition, MemoryDevice, Observed, Scope
+from .._model import Definition, MemoryDevice, Observed, Platform, Scope
 from .._protocol import Domain, Hypervisor
 from .._size import parse_size
 from .._wait import Clock, WaitOptions
-from .._xml.observe import read
-from .facts import flat_options, saved_warning
+from .._xml.observe import observe
+from .facts import domain_facts, flat_options, saved_warning
 from .guards import change_of, check_host_backs, check_nodes, guard_guest
 from .pending import stated_options
-from .plan import DomainPlan, PlanInput, plan_domain
-from .report import DomainReport
-from .spec import DomainSpec, read_domain_spec, resolve_scopes
+from .plan import DomainPlan, plan_domain
+from .report import EMPTY, DomainView, Report, View
+from .spec import DomainSpec, PlanInput, read_domain_spec, resolve_scopes
 
 
 class DomainMemory:
@@ -33,32 +33,43 @@ class DomainMemory:
         self._hypervisor = hypervisor
         self._check_mode = check_mode
         self._clock = clock
-        self._report = DomainReport(params["domain"])
+        self._report = Report(params["domain"], self.empty())
         self.result = self._report.result
+
+    # ---------------------------------------------------------------------------------- what a noun has of its own
+
+    @staticmethod
+    def empty() -> Facts:
+        return dict(EMPTY)
+
+    def spec(self) -> DomainSpec:
+        """The task as data. Raises VirtmemError for an option that can't be read."""
+        return read_domain_spec(self._params)
+
+    def view(self, spec: DomainSpec) -> View:
+        return DomainView(spec)
+
+    @property
+    def reads_statistics(self) -> bool:
+        return True
+
+    def ends(self, plan: DomainPlan, domain: Domain, observed: Observed) -> None:
+        """What is left to say when all is done."""
+
+    # ------------------------------------------------------------------------------------------------------ the road
 
     def run(self) -> None:
         params, report = self._params, self._report
-        spec = read_domain_spec(params)
+        spec = self.spec()
         reserve = parse_size(params["guest_reserve"], "guest_reserve")
         domain = retry_while_busy(self._hypervisor.domain(params["domain"]), params["wait_timeout"], self._clock)
         state = domain.state()
-        texts, observed = read(domain, state)
-        statistics = domain.statistics() if state.active else None
-        report.found(state, statistics, _definitions(observed))
-        scopes = resolve_scopes(params["scope"], state)
-        plan = plan_domain(
-            PlanInput(
-                spec=spec,
-                observed=observed,
-                scopes=scopes,
-                versions=self._hypervisor.versions(),
-                thp_size=self._hypervisor.thp_size(),
-                actual=statistics.actual if statistics else None,
-                session=urlsplit(self._hypervisor.uri).path == "/session",
-                restart=params["restart"] == "if_required",
-            )
-        )
-        report.planned(plan, spec)
+        self.result["domain"] = domain_facts(state)
+        texts, observed = observe(domain, state)
+        statistics = domain.statistics() if self.reads_statistics and state.active else None
+        report.found(state, self.view(spec), observed.definitions, statistics)
+        plan = plan_domain(self._input(spec, observed, statistics.actual if statistics else None))
+        report.planned(plan, spec.target)
         for warning in plan.warnings:
             report.warn(warning)
         check_nodes(plan, self._hypervisor)
@@ -71,6 +82,21 @@ class DomainMemory:
             report.ended(plan, domain)
         else:
             self._apply(plan, spec, domain, texts)
+        self.ends(plan, domain, observed)
+
+    def _input(self, spec: DomainSpec, observed: Observed, actual: int | None) -> PlanInput:
+        params, hypervisor = self._params, self._hypervisor
+        session = urlsplit(hypervisor.uri).path == "/session"
+        return PlanInput(
+            spec=spec,
+            observed=observed,
+            scopes=resolve_scopes(params["scope"], observed.domain),
+            platform=Platform(hypervisor.versions(), hypervisor.thp_size(), session),
+            actual=actual,
+            restart=params.get("restart") == "if_required",
+            wait=params["wait"],
+            live_only=params["scope"] == "live",
+        )
 
     def _guard(self, plan: DomainPlan, domain: Domain, observed: Observed, reserve: int) -> None:
         """Refuse what the guest can't spare or the host can't back; a restart asks nothing of the running guest."""
@@ -92,31 +118,37 @@ class DomainMemory:
 
     def _apply(self, plan: DomainPlan, spec: DomainSpec, domain: Domain, texts: t.Mapping[Scope, str]) -> None:
         # A task with nothing to do, the most frequent one, has no use for it.
-        from .apply import DomainApplier
+        from .apply import Applier
 
         params = self._params
         options = WaitOptions(params["wait"], params["wait_timeout"], params["on_partial"])
-        applier = DomainApplier(plan, domain, texts, options, params["shutdown_timeout"], self._clock)
+        applier = Applier(plan, domain, texts, options, self._clock, params.get("shutdown_timeout") or 0)
         try:
-            applier.carry_out()
+            applier.run()
         except VirtmemError:
-            self._report.failed(plan, domain, applier)
+            self._report.failed(plan, domain, applier.outcome)
             raise
-        after = self._report.ended(plan, domain, applier.done, applier.outcome.stays)
-        if applier.done and not applier.fell_short:
+        after = self._report.ended(plan, domain, applier.outcome)
+        if applier.outcome.done and not applier.outcome.fell_short:
             for scope, definition in after.items():
-                _check_stuck(scope, plan, definition, spec)
+                self._check_stuck(scope, plan, definition, spec)
         for warning in applier.outcome.warnings:
             self._report.warn(warning)
 
+    def _check_stuck(self, scope: Scope, plan: DomainPlan, got: Definition, spec: DomainSpec) -> None:
+        """Older libvirt drops XML that it does not know, without a word: what was asked for must read back."""
+        lost = _lost(scope, plan, got, spec)
+        if lost:
+            self.result["converged"] = False
+            raise VirtmemError(
+                "unsupported",
+                f"libvirt took the {scope} definition, but dropped {', '.join(lost)}.",
+                hint="Leave the option out, or use a newer libvirt.",
+                details={"lost": lost},
+            )
 
-def _definitions(observed: Observed) -> dict[Scope, Definition]:
-    found: dict[Scope, Definition | None] = {"live": observed.live, "config": observed.config}
-    return {scope: definition for scope, definition in found.items() if definition}
 
-
-def _check_stuck(scope: Scope, plan: DomainPlan, got: Definition, spec: DomainSpec) -> None:
-    """Older libvirt drops XML that it does not know, without a word: what was asked for must read back."""
+def _lost(scope: Scope, plan: DomainPlan, got: Definition, spec: DomainSpec) -> list[str]:
     asked = plan.after[scope]
     wanted, found = flat_options(asked), flat_options(got)
     lost = [
@@ -127,14 +159,9 @@ def _check_stuck(scope: Scope, plan: DomainPlan, got: Definition, spec: DomainSp
     before = {device.index: device for device in plan.before[scope].devices}
     for device in asked.devices:
         written = changed_options(before.get(device.index, MemoryDevice(device.model, 0)), device)
-        lost += [f"{device.alias or device.model}.{name}" for name in _lost_options(written, device, got, spec)]
-    if lost:
-        raise VirtmemError(
-            "unsupported",
-            f"libvirt took the {scope} definition, but not {', '.join(lost)}.",
-            hint="Leave the option out, or use a newer libvirt.",
-            details={"lost": lost},
-        )
+        place = "" if spec.one_device else f"{device.alias or device.model}."
+        lost += [f"{place}{name}" for name in _lost_options(written, device, got, spec)]
+    return lost
 
 
 def _lost_options(written: t.Sequence[str], asked: MemoryDevice, got: Definition, spec: DomainSpec) -> list[str]:

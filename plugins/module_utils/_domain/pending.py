@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from .._device.match import Match, pair_lists
 from .._device.options import ADDRESSES, changed_options
@@ -23,21 +23,57 @@ _SIZES: t.Final = frozenset(
 )
 
 
-def pending_words(live: Definition, config: Definition, spec: DomainSpec, matches: t.Sequence[Match]) -> list[str]:
-    """One line for each option of the task in which the guest differs from its next start, in words."""
+@dataclass(frozen=True)
+class Pending:
+    """One thing that waits for a restart: an option of the domain, or a device (`name` is the option's or the device's).
+
+    `options` are those that the next start changes, with their values then; where there are none the device comes or, with
+    `leaves`, goes. `why` is a clause that says what is in the way now, if anybody knows.
+    """
+
+    name: str
+    options: t.Mapping[str, t.Any] = field(default_factory=dict)
+    leaves: bool = False
+    why: str | None = None
+
+    def __str__(self) -> str:
+        if self.leaves:
+            why = f"{self.why}; " if self.why else ""
+            return f"{self.name}: {why}leaves the guest when it is next powered off"
+        if not self.options:
+            return f"{self.name}: is added at the next start"
+        if self.name in self.options:
+            return f"{self.name}: {shown(self.name, self.options[self.name])} at the next start"
+        changes = ", ".join(f"{name}={shown(name, value)}" for name, value in self.options.items())
+        return f"{self.name}: {changes} at the next start"
+
+
+def pending_changes(
+    live: Definition,
+    config: Definition,
+    spec: DomainSpec,
+    matches: t.Sequence[Match],
+    kept: t.Mapping[str, str | None],
+) -> list[Pending]:
+    """All in which the guest, as the task leaves it, differs from its next start, as far as the task is about it.
+
+    `kept` says of devices that should leave, by name, why they do not.
+    """
     coming = sums.started(config)
+    found: list[Pending] = []
+    if not spec.one_device:
+        found += _options(live, coming, spec)
+    if spec.memory is not None or spec.devices is not None:
+        found += [one for one in _devices(live, coming, spec, matches) if one.name not in kept]
+    return [*found, *(Pending(name, leaves=True, why=why) for name, why in kept.items())]
+
+
+def _options(live: Definition, coming: Definition, spec: DomainSpec) -> list[Pending]:
     now, then = flat_options(live), flat_options(coming)
     names = set(stated_options(spec, then))
     if spec.maximum is not None or spec.memory is not None or spec.devices is not None:  # prepared for hotplug
         names |= {name for name in ("maximum.size", "numa") if not now.get(name)}
-    words = [
-        f"{name}: {_shown(name, then[name])} at the next start"
-        for name in sorted(names)
-        if name in then and now.get(name) != then[name]
-    ]
-    if spec.memory is not None or spec.devices is not None:
-        words += _device_words(live, coming, spec, matches)
-    return words
+    return [Pending(name, {name: then[name]}) for name in sorted(names) if name in then and now.get(name) != then[name]]
 
 
 def stated_options(spec: DomainSpec, names: t.Iterable[str]) -> list[str]:
@@ -57,13 +93,16 @@ def stated_options(spec: DomainSpec, names: t.Iterable[str]) -> list[str]:
     return sorted(stated & set(names))
 
 
-def _shown(name: str, value: object) -> str:
+def shown(name: str, value: object) -> str:
+    """An option's value for a person; `name` is the option's, and tells a size from a number."""
     if isinstance(value, list):
         return "; ".join(_element(name, element) for element in value) or "none"
     if value is None:
         return "unlimited" if name.startswith("tuning.") else "none"
     if isinstance(value, bool):
         return str(value).lower()
+    if name == "guest_address":
+        return f"{value:#x}"
     sized = isinstance(value, int) and name.rsplit(".", maxsplit=1)[-1] in _SIZES
     return format_size(t.cast(int, value)) if sized else str(value)
 
@@ -74,38 +113,39 @@ def _element(name: str, element: t.Mapping[str, t.Any]) -> str:
     return "pages of the default size" if element["size"] is None else f"pages of {format_size(element['size'])}"
 
 
-def _device_words(live: Definition, coming: Definition, spec: DomainSpec, matches: t.Sequence[Match]) -> list[str]:
-    spoken = {device.index for match in matches if match.spec for device in (match.live,) if device}
-    spoken_config = {device.index for match in matches if match.spec for device in (match.config,) if device}
-    words: list[str] = []
+def _devices(live: Definition, coming: Definition, spec: DomainSpec, matches: t.Sequence[Match]) -> list[Pending]:
+    specs = {scope: _by_index(matches, scope) for scope in ("live", "config")}
+    found: list[Pending] = []
     for model in dict.fromkeys(device.model for device in (*coming.devices, *live.devices)):
         pairs = pair_lists(
             [device for device in live.devices if device.model == model],
             [device for device in coming.devices if device.model == model],
         )
         for left, right in pairs:
-            if right is None:
-                if left and spec.purge:
-                    words.append(f"{left.alias}: leaves the guest when it is next powered off")
-            elif left is None:
-                if right.index < 0 or right.index in spoken_config or spec.memory is not None:
-                    words.append(f"{_name(right)}: is added at the next start")
-            elif spec.memory is not None or left.index in spoken or left.index < 0:
-                words += _differences(left, right, spec)
-    return words
+            if left is None and right is not None:
+                if right.index < 0 or right.index in specs["config"] or spec.memory is not None:
+                    found.append(Pending(_name(right)))
+            elif right is None and left is not None:
+                if spec.purge or left.index in specs["live"]:
+                    found.append(Pending(_name(left), leaves=True))
+            elif left and right and (spec.memory is not None or left.index in specs["live"] or left.index < 0):
+                found += _differences(left, right, spec)
+    return found
 
 
-def _differences(live: MemoryDevice, coming: MemoryDevice, spec: DomainSpec) -> list[str]:
+def _by_index(matches: t.Sequence[Match], scope: str) -> set[int]:
+    """The devices of one definition that the task speaks of, by their place."""
+    devices = (match.live if scope == "live" else match.config for match in matches if match.spec)
+    return {device.index for device in devices if device}
+
+
+def _differences(live: MemoryDevice, coming: MemoryDevice, spec: DomainSpec) -> list[Pending]:
+    """A task about one device is about the options that it states, and no others."""
     same = {name: getattr(live, name) for name in ADDRESSES if getattr(coming, name) not in spec.stated_values(name)}
-    differing = changed_options(live, replace(coming, **same))
-    if not differing:
-        return []
-    return [
-        (
-            f"{live.alias}: {', '.join(f'{name}={_shown(name, getattr(coming, name))}' for name in differing)}"
-            " at the next start"
-        )
-    ]
+    options = {name: getattr(coming, name) for name in changed_options(live, replace(coming, **same))}
+    if spec.one_device and spec.devices:
+        options = {name: value for name, value in options.items() if name in spec.devices[0].stated}
+    return [Pending(_name(live), options)] if options else []
 
 
 def _name(device: MemoryDevice) -> str:

@@ -2,206 +2,180 @@
 # SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""From a domain_memory task and what is there to the steps between. Pure: check mode and the real run share the plan."""
+"""From what is wanted and what is there to the steps between. Pure: the same plan for check mode and the real run.
+
+A virtio_mem_device task is planned here, too: it is a domain's task with one device.
+"""
 
 from __future__ import annotations
 
 import typing as t
 from dataclasses import dataclass, replace
 
-from .._device.match import Match, match_devices
+from .._device.match import Match, match_devices, match_one
 from .._device.rules import check_features, check_options
-from .._errors import VirtmemError
-from .._model import Definition, MemoryDevice, Observed, Scope, Versions
+from .._model import Definition, MemoryDevice, Scope
 from . import sums
 from .config import config_steps, plan_config
 from .live import LivePlan, live_steps, plan_live
-from .merge import merge_structure, with_devices
-from .pending import pending_words
+from .pending import Pending, pending_changes
 from .rules import check_session
-from .spec import DomainSpec
-from .spread import implied_devices
+from .spec import PlanInput
 from .steps import AnyStep, Change, Step
-
-
-@dataclass(frozen=True)
-class PlanInput:
-    """All that a plan is made from. `actual` is the size of the live balloon in bytes, None where it is not known;
-    `session` says that the daemon is a user's own."""
-
-    spec: DomainSpec
-    observed: Observed
-    scopes: tuple[Scope, ...]
-    versions: Versions
-    thp_size: int | None = None
-    actual: int | None = None
-    session: bool = False
-    restart: bool = False
-
-    def definitions(self) -> list[Definition]:
-        return [t.cast(Definition, self.observed.definition(scope)) for scope in self.scopes]
 
 
 @dataclass(frozen=True)
 class DomainPlan:
     """What a task will do. `before` and `after` are the definitions of the task's scopes; `after` is what a real run
-    ends with if the guest follows. `pending` is what waits for a restart, in words. `concerned` are the names of the
-    live devices that the task says something about, as they shall be. `restarts`
-    says that the guest is shut down and started for what would be `postponed` otherwise."""
+    ends with if the guest follows. `pending` is what waits for a restart then. `awaited` are the virtio-mem devices of the
+    running guest that the task says something about, by name, as they should be. `restarts` says that the guest is shut
+    down and started for what would be `postponed` otherwise. `match` is the one device of a virtio_mem_device task."""
 
     scopes: tuple[Scope, ...]
     before: t.Mapping[Scope, Definition]
     after: t.Mapping[Scope, Definition]
     steps: tuple[AnyStep, ...] = ()
-    pending: tuple[str, ...] = ()
-    concerned: t.Mapping[str, MemoryDevice] | None = None
+    pending: tuple[Pending, ...] = ()
+    awaited: t.Mapping[str, MemoryDevice] | None = None
     restarts: bool = False
-    postponed: tuple[str, ...] = ()
+    postponed: tuple[Pending, ...] = ()
     warnings: tuple[str, ...] = ()
+    match: Match | None = None
 
     @property
     def writes(self) -> tuple[AnyStep, ...]:
-        return tuple(step for step in self.steps if step.action not in ("wait", "wait_balloon"))
+        return tuple(step for step in self.steps if not step.is_wait)
 
 
-def plan_domain(situation: PlanInput) -> DomainPlan:
+def plan_domain(given: PlanInput) -> DomainPlan:
     """The plan. Raises VirtmemError for whatever would not work, before anything is done."""
-    s = situation
-    matches = _matches(s)
-    before = {scope: t.cast(Definition, s.observed.definition(scope)) for scope in s.scopes}
-    config = plan_config(before["config"], matches, s.spec, s.versions, s.thp_size) if "config" in before else None
-    for definition, planned in ((s.observed.config, config), (s.observed.live, _live_structure(s))):
-        if definition and planned:
-            check_session(planned, definition, "/session" if s.session else "")
-    if config and s.restart and s.observed.live is not None and "live" in before:
-        restarted = _restarted(s, config, matches)
-        if restarted:
-            return restarted
-    live = None
-    if "live" in before:
-        live = plan_live(before["live"], config, matches, s.spec, s.versions, s.thp_size, s.session)
+    structure = _structure(given)
+    matches = _matches(given, structure)
+    config = plan_config(given, structure, matches) if "config" in given.scopes else None
+    live = plan_live(given, config, structure, matches) if "live" in given.scopes else None
+    pending = _pending(given, live, config, matches)
+    one = next((match for match in matches if match.spec), None) if given.spec.one_device else None
+    plan = DomainPlan(
+        scopes=given.scopes,
+        before={scope: given.definition(scope) for scope in given.scopes},
+        after={},
+        pending=pending,
+        warnings=_warnings(given),
+        match=one,
+    )
+    if given.restart and pending and live and config:
+        return _with_restart(plan, config, matches)
+    return _with_steps(plan, given, live, config, matches)
+
+
+def _structure(given: PlanInput) -> Definition:
+    """The definition that the task is about in the end, with all that the task says but for devices and `memory`."""
+    definition = given.definition("config" if "config" in given.scopes else "live")
+    if given.spec.one_device:
+        return definition
+    from .merge import merge_structure
+
+    for known in given.observed.definitions.values():
+        check_session(known, given.spec, given.platform)
+    return merge_structure(definition, given.spec, given.platform)
+
+
+def _with_steps(
+    plan: DomainPlan,
+    given: PlanInput,
+    live: LivePlan | None,
+    config: Definition | None,
+    matches: t.Sequence[Match],
+) -> DomainPlan:
     after: dict[Scope, Definition] = {}
     steps: list[AnyStep] = []
     if live:
         after["live"] = live.after
-        steps += live_steps(before["live"], live, s.spec, s.actual)
+        steps += live_steps(plan.before["live"], live, given.spec, given.actual)
     if config:
         after["config"] = config
-        steps += config_steps(before["config"], config, matches)
-    steps.sort(key=_order_leaving if live and (live.leaving or live.stays) else _order)
-    return DomainPlan(
-        scopes=s.scopes,
-        before=before,
-        after=after,
-        steps=tuple(steps),
-        pending=_pending(s, live, config, matches),
-        concerned=live.concerned if live else None,
-        warnings=_warnings(s),
-    )
-
-
-def _live_structure(s: PlanInput) -> Definition | None:
-    return merge_structure(s.observed.live, s.spec, s.versions) if s.observed.live and s.spec.tuning else None
+        steps += config_steps(plan.before["config"], config, matches)
+    steps.sort(key=_order_leaving if live and (live.unplugging or live.kept_because) else _order)
+    return replace(plan, after=after, steps=tuple(steps), awaited=live.awaited if live else None)
 
 
 def _order(step: AnyStep) -> int:
     """Live asks first, then the stored definition, then waiting."""
-    if step.action in ("wait", "wait_balloon"):
+    if step.is_wait:
         return 2
     return 1 if step.scope == "config" else 0
 
 
 def _order_leaving(step: AnyStep) -> int:
-    """Where a device leaves the running guest, the stored definition keeps it until the guest has let go of it."""
-    if step.action in ("wait", "wait_balloon"):
+    """Where a device leaves the running guest, the stored definition keeps it until the guest has released it."""
+    if step.is_wait:
         return 1
     if step.scope == "config":
         return 3
     return 2 if step.action == "detach" else 0
 
 
-def _matches(s: PlanInput) -> list[Match]:
-    """All devices, with the wishes that the task states, and those that `memory` implies."""
-    specs = s.spec.devices or ()
-    for spec in specs:
-        check_options(spec)
-    matches = match_devices(specs, s.observed)
-    implied = implied_devices(s.spec, s.definitions(), _reference(s, matches), s.thp_size)
-    if implied:
-        matches = match_devices((*specs, *implied), s.observed)
-    arch = s.definitions()[0].arch
+def _matches(given: PlanInput, structure: Definition) -> list[Match]:
+    """All devices, with what the task says of them, and what `memory` implies."""
+    spec = given.spec
+    if spec.one_device and spec.devices:
+        matches = match_one(spec.devices[0], given.observed)
+    else:
+        for device in spec.devices or ():
+            check_options(device)
+        matches = match_devices(spec.devices or (), given.observed)
+        if spec.memory is not None:
+            from .spread import with_implied
+
+            matches = with_implied(matches, given, structure)
     for match in matches:
-        if match.spec:
-            is_new = match.live is None and match.config is None
-            check_features(match.spec, s.versions, arch, new=is_new)
+        if match.spec and not match.spec.absent:
+            check_features(match.spec, given.platform.versions, structure.arch, new=match.is_new)
     return matches
 
 
-def _reference(s: PlanInput, matches: t.Sequence[Match]) -> Definition:
-    """The definition whose room tells how large a device for `memory` can be: the running one if it has some."""
-    added = [
-        MemoryDevice(match.spec.model, match.spec.stated.get("size", 0))
-        for match in matches
-        if match.spec and match.live is None and match.config is None
-    ]
-    live = s.observed.live
-    if "live" in s.scopes and live is not None and live.maximum is not None:
-        reference = with_devices(live, (*live.devices, *added))
-        if (s.spec.memory or 0) - reference.ram <= live.maximum - reference.total:
-            return reference
-    reference = merge_structure(t.cast(Definition, s.observed.config or live), s.spec, s.versions)
-    return with_devices(reference, (*reference.devices, *added))
-
-
 def _pending(
-    s: PlanInput, live: LivePlan | None, config: Definition | None, matches: t.Sequence[Match]
-) -> tuple[str, ...]:
-    if s.observed.live is None or config is None:
+    given: PlanInput, live: LivePlan | None, config: Definition | None, matches: t.Sequence[Match]
+) -> tuple[Pending, ...]:
+    running = live.after if live else given.observed.live
+    kept = live.kept_because if live else {}
+    if running is None:
         return ()
-    words = pending_words(live.after if live else s.observed.live, config, s.spec, matches)
-    stays = live.stays if live else []
-    told = {text.split(":")[0] for text in stays}
-    return (*(text for text in words if text.split(":")[0] not in told), *stays)
+    if config is None:
+        return tuple(Pending(name, leaves=True, why=why) for name, why in kept.items())
+    return tuple(pending_changes(running, config, given.spec, matches, kept))
 
 
-def _restarted(s: PlanInput, config: Definition, matches: t.Sequence[Match]) -> DomainPlan | None:
-    """The plan with a restart, if it brings anything that the running guest can't have without one.
+def _with_restart(plan: DomainPlan, config: Definition, matches: t.Sequence[Match]) -> DomainPlan:
+    """The plan with a restart, for what the running guest can't have without one.
 
     The stored definition is written first, and the guest started with it: nothing is asked of the running one.
     """
-    before = t.cast(Definition, s.observed.live)
-    live = plan_live(before, config, matches, s.spec, s.versions, s.thp_size, s.session)
-    postponed = _pending(s, live, config, matches)
-    if not postponed:
-        return None
-    if not s.observed.domain.persistent:
-        raise VirtmemError("unsupported", "restart: a transient domain is gone once it is shut down.")
     started = sums.started(config)
-    steps: list[AnyStep] = list(config_steps(t.cast(Definition, s.observed.config), config, matches))
+    steps: list[AnyStep] = list(config_steps(plan.before["config"], config, matches))
     steps += [Change("shutdown", "live"), Change("start", "live")]
-    concerned = {device.alias or device.pci_address or str(device.index): device for device in started.virtio_mem}
+    awaited = {device.alias or device.pci_address or str(device.index): device for device in started.virtio_mem}
     steps += [
         Step("wait", "live", device, replace(device, current=0), name=name)
-        for name, device in concerned.items()
+        for name, device in awaited.items()
         if device.requested
     ]
     devices = tuple(replace(device, current=device.requested) if device.block else device for device in started.devices)
-    return DomainPlan(
-        scopes=s.scopes,
-        before={"live": before, "config": t.cast(Definition, s.observed.config)},
+    return replace(
+        plan,
         after={"live": replace(started, devices=devices), "config": config},
         steps=tuple(steps),
-        concerned=concerned,
+        pending=(),
+        postponed=plan.pending,
+        awaited=awaited,
         restarts=True,
-        postponed=postponed,
-        warnings=_warnings(s),
     )
 
 
-def _warnings(s: PlanInput) -> tuple[str, ...]:
+def _warnings(given: PlanInput) -> tuple[str, ...]:
     """Upstream's word (virtio-mem user guide): a balloon does not know of virtio-mem, and both together are unsupported."""
-    definition = s.observed.live or s.observed.config
-    target = s.spec.target
+    definition = given.observed.live or given.observed.config
+    target = given.spec.target
     if definition is None or target is None or not definition.virtio_mem or target >= definition.boot:
         return ()
     return (

@@ -2,32 +2,32 @@
 # SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a domain_memory task says, at every moment of it: also if it fails in the next one."""
+"""What a task says, at every moment of it: also if it fails in the next one.
+
+A task about a domain and one about a device say the same things of different nouns: a view says what the noun is.
+"""
 
 from __future__ import annotations
 
 import typing as t
 from dataclasses import asdict, replace
 
-from .._device.match import find_device
+from .._device.match import Match, find_device
 from .._device.options import ADDRESSES
 from .._errors import Facts, VirtmemError
 from .._model import VIRTIO_MEM, Definition, DomainState, GuestStatistics, MemoryDevice, Scope
 from .._protocol import Domain
 from .._size import MIB
 from .._xml import document
-from .facts import definition_facts, domain_facts, flat_options, memory_facts, step_facts
+from .facts import both_facts, definition_facts, device_facts, domain_facts, flat_options, memory_facts
+from .pending import Pending
 from .plan import DomainPlan
 from .spec import DomainSpec
-from .steps import AnyStep, Change, Step
+from .steps import AnyStep, Change, Outcome, Step
 
-if t.TYPE_CHECKING:
-    from .apply import DomainApplier
-
-EMPTY: t.Final[t.Mapping[str, t.Any]] = {
+_EMPTY: t.Final[t.Mapping[str, t.Any]] = {
     "changed": False,
     "domain": None,
-    "memory": None,
     "before": {"live": None, "config": None},
     "after": {"live": None, "config": None},
     "steps": [],
@@ -36,16 +36,172 @@ EMPTY: t.Final[t.Mapping[str, t.Any]] = {
     "pending": [],
     "diff": {"before": "", "after": ""},
 }
+EMPTY: t.Final[t.Mapping[str, t.Any]] = {**_EMPTY, "memory": None}
+EMPTY_DEVICE: t.Final[t.Mapping[str, t.Any]] = {**_EMPTY, "device": None}
 
 Definitions = t.Mapping[Scope, Definition]
 
+_BALLOON: t.Final = ("live", "balloon.target")
 
-class DomainReport:
+
+class View(t.Protocol):
+    """How a noun is shown. `definitions` are those of the task, `actual` is the live balloon's size in bytes."""
+
+    def planned(self, plan: DomainPlan) -> None:
+        """There is a plan."""
+
+    def both(self, definitions: Definitions, actual: int | None) -> Facts:
+        """`before` and `after`."""
+
+    def noun(self, definitions: Definitions, running: Definition | None, statistics: GuestStatistics | None) -> Facts:
+        """The noun's own key of the result. `running` is the running guest, also where the task is not about it."""
+
+    def compared(self, definitions: Definitions) -> object:
+        """What makes a change, if it is not equal any more: all but the guest's own progress."""
+
+    def xml(self, definitions: Definitions, actual: int | None) -> dict[Scope, str]:
+        """What the noun owns, as a person reads it."""
+
+    def title(self, domain: str) -> str:
+        """Above a diff."""
+
+    def step(self, step: Change) -> Facts:
+        """What a write to the whole domain says of the noun."""
+
+
+class DomainView:
+    """All memory of a domain."""
+
+    def __init__(self, spec: DomainSpec) -> None:
+        self._spec = spec
+
+    def planned(self, plan: DomainPlan) -> None:
+        """All that it shows is in the definitions."""
+
+    def both(self, definitions: Definitions, actual: int | None) -> Facts:
+        """Both definitions; the live balloon, if the task is about it, as QEMU has it now."""
+        shown = dict(definitions)
+        balloon = self._balloon(actual)
+        if "live" in shown and balloon is not None:
+            shown["live"] = replace(shown["live"], current_memory=balloon)
+        return {scope: definition_facts(shown.get(scope)) for scope in t.get_args(Scope)}
+
+    def _balloon(self, actual: int | None) -> int | None:
+        """The live balloon's size to show in place of `<currentMemory>`, None if the task is not about it: QEMU tells libvirt
+        of a change once a second at most (BALLOON_CHANGE, QEMU 7.2), and the XML is behind by as much."""
+        return None if self._spec.target is None else actual
+
+    def noun(self, definitions: Definitions, running: Definition | None, statistics: GuestStatistics | None) -> Facts:
+        live = definitions.get("live") or running
+        definition = live or definitions.get("config")
+        return {"memory": memory_facts(definition, statistics if live else None)} if definition else {}
+
+    def compared(self, definitions: Definitions) -> object:
+        return [
+            (
+                scope,
+                {name: value for name, value in flat_options(definition).items() if (scope, name) != _BALLOON},
+                [dict(asdict(device), current=None) for device in definition.devices],
+            )
+            for scope, definition in definitions.items()
+        ]
+
+    def xml(self, definitions: Definitions, actual: int | None) -> dict[Scope, str]:
+        """Addresses that libvirt chose are not shown: check mode can't know them. The live `<currentMemory>` is only the
+        balloon's, if the task is about it."""
+        texts: dict[Scope, str] = {}
+        for scope, definition in definitions.items():
+            shown = replace(definition, devices=tuple(_as_stated(device, self._spec) for device in definition.devices))
+            if scope == "live":
+                balloon = self._balloon(actual)
+                shown = replace(shown, current_memory=shown.total if balloon is None else balloon)
+            texts[scope] = document.canonical_memory(shown)
+        return texts
+
+    def title(self, domain: str) -> str:
+        return domain
+
+    def step(self, step: Change) -> Facts:
+        return change_facts(step)
+
+
+class DeviceView:
+    """One virtio-mem device."""
+
+    def __init__(self, spec: DomainSpec) -> None:
+        self._spec = spec
+        self._known: dict[Scope, list[MemoryDevice]] = {}  # as the plan makes the device, and as it was
+        self._name = ""
+
+    def planned(self, plan: DomainPlan) -> None:
+        if plan.match:
+            self._name = plan.match.name
+            self._known = {scope: _known(plan, plan.match, scope) for scope in plan.scopes}
+
+    def _device(self, definitions: Definitions, scope: Scope) -> MemoryDevice | None:
+        if scope not in definitions:
+            return None
+        found = (find_device(definitions[scope], device) for device in self._known.get(scope, ()))
+        return next((device for device in found if device), None)
+
+    def devices(self, definitions: Definitions) -> dict[Scope, MemoryDevice | None]:
+        return {scope: self._device(definitions, scope) for scope in self._known or definitions}
+
+    def both(self, definitions: Definitions, _actual: int | None) -> Facts:
+        return both_facts(self.devices(definitions))
+
+    def noun(self, definitions: Definitions, _running: Definition | None, _statistics: GuestStatistics | None) -> Facts:
+        devices = self.devices(definitions)
+        return {"device": device_facts(devices.get("live") or devices.get("config"))}
+
+    def compared(self, definitions: Definitions) -> object:
+        return {scope: device and replace(device, current=None) for scope, device in self.devices(definitions).items()}
+
+    def xml(self, definitions: Definitions, _actual: int | None) -> dict[Scope, str]:
+        """Without what the guest has plugged, and without the alias and addresses that libvirt chose by itself (check mode
+        can't know them), unless the task states them."""
+        return {
+            scope: document.canonical_device(_as_stated(device, self._spec)) if device else ""
+            for scope, device in self.devices(definitions).items()
+        }
+
+    def title(self, domain: str) -> str:
+        return f"{domain} {self._name}".strip()
+
+    def step(self, step: Change) -> Facts:
+        """A new definition of the domain is one of the device, where the task is about nothing else."""
+        before, after = ({**_shown_options(options)} for options in (step.before, step.after))
+        return {"action": "redefine", "device": self._name, "from": before, "to": after}
+
+
+def _known(plan: DomainPlan, match: Match, scope: Scope) -> list[MemoryDevice]:
+    before = match.device(scope)
+    place = before.index if before else -1  # new ones have no place yet
+    after = [device for device in plan.after[scope].devices if device.index == place and device.model == VIRTIO_MEM]
+    return [*after, *([before] if before else [])]
+
+
+def _shown_options(changes: t.Mapping[str, t.Any]) -> Facts:
+    options: Facts = dict(next(iter(changes["devices"].values()), {}))
+    if options.get("guest_address") is not None:
+        options["guest_address"] = f"{options['guest_address']:#x}"
+    return options
+
+
+def _as_stated(device: MemoryDevice, spec: DomainSpec) -> MemoryDevice:
+    chosen: dict[str, t.Any] = {
+        name: None for name in ADDRESSES if getattr(device, name) not in spec.stated_values(name)
+    }
+    return replace(device, **{"alias": device.user_alias, **chosen})
+
+
+class Report:
     """Fills `result`, the task's return values, with what is known by then."""
 
-    def __init__(self, domain: str) -> None:
-        self.result: Facts = dict(EMPTY, domain={"name": domain, "uuid": None, "state": None}, _warnings=[])
-        self._spec = DomainSpec()
+    def __init__(self, domain: str, empty: t.Mapping[str, t.Any]) -> None:
+        self.result: Facts = dict(empty, domain={"name": domain, "uuid": None, "state": None}, _warnings=[])
+        self._view: View
+        self._target: int | None = None
         self._statistics: GuestStatistics | None = None
         self._found_actual: int | None = None  # the balloon's size before the task, in bytes
         self._running: Definition | None = None
@@ -53,18 +209,22 @@ class DomainReport:
     def warn(self, text: str) -> None:
         self.result["_warnings"].append(text)
 
-    def found(self, state: DomainState, statistics: GuestStatistics | None, definitions: Definitions) -> None:
+    def found(
+        self, state: DomainState, view: View, definitions: Definitions, statistics: GuestStatistics | None = None
+    ) -> None:
+        self._view = view
         self._statistics = statistics
-        self._found_actual = statistics.actual if statistics else None
-        self._running = definitions.get("live")
+        self._found_actual = self._actual()
         self.result["domain"] = domain_facts(state)
-        self.result["before"] = self.result["after"] = self._both(definitions, self._found_actual)
-        self._memory(definitions)
+        self.result["before"] = self.result["after"] = view.both(definitions, self._found_actual)
+        self._running = definitions.get("live")
+        self.result.update(view.noun(definitions, self._running, statistics))
 
-    def planned(self, plan: DomainPlan, spec: DomainSpec) -> None:
-        """There is a plan; if a guard refuses it, all is as it was."""
-        self._spec = spec
-        self.result["before"] = self._both(plan.before, self._found_actual)
+    def planned(self, plan: DomainPlan, target: int | None = None) -> None:
+        """There is a plan; if a guard refuses it, all is as it was. `target` is the balloon's."""
+        self._target = target
+        self._view.planned(plan)
+        self.result["before"] = self._view.both(plan.before, self._found_actual)
         self._state(plan, plan.before, self._actual())
         self._nothing_done()
         self._steps(plan, [])
@@ -74,10 +234,9 @@ class DomainReport:
 
     def predicted(self, plan: DomainPlan, wait: bool) -> None:
         """Check mode's answer: what a real run ends with if the guest follows."""
-        target = self._spec.target
-        self._state(plan, plan.after, self._foreseen(plan) if target is None else target)
+        self._state(plan, plan.after, self._foreseen(plan) if self._target is None else self._target)
         self.result["changed"] = bool(plan.writes)
-        if not wait and any(step.action in ("wait", "wait_balloon") for step in plan.steps):
+        if not wait and any(step.is_wait for step in plan.steps):
             self.result["converged"] = False
         if plan.restarts:
             self.result["domain"]["state"] = "running"
@@ -91,165 +250,154 @@ class DomainReport:
             return min(plan.after["live"].current_memory, plan.after["live"].ram)
         return actual + plan.after["live"].ram - plan.before["live"].ram
 
-    def ended(
-        self, plan: DomainPlan, domain: Domain, done: t.Sequence[AnyStep] = (), stays: str | None = None
-    ) -> Definitions:
-        """What is there now, read anew if there was something to do. `stays`: why a device could not be unplugged."""
-        self._steps(plan, done)
+    def ended(self, plan: DomainPlan, domain: Domain, outcome: Outcome | None = None) -> Definitions:
+        """What is there now, read anew if there was something to do."""
+        outcome = outcome or Outcome()
         after: Definitions = plan.before
         if plan.steps:
-            state = domain.state()
-            self.result["domain"] = domain_facts(state)
-            scopes = [scope for scope in plan.scopes if state.active or scope == "config"]
-            after = {scope: document.parse_definition(domain.xml(scope)) for scope in scopes}
-            self._statistics = domain.statistics() if state.active else None
-            self._running = self._running if state.active else None
-        self._state(plan, after, self._actual())
-        self.result["changed"] = bool(done) and _differ(plan.before, after, done)
-        self._still_there(plan, after, stays)
+            after = self._read(plan, domain)
+        self._told(plan, after, outcome)
         return after
 
-    def failed(self, plan: DomainPlan, domain: Domain, applier: DomainApplier) -> None:
-        """The same after a failure: what is known for sure, even if the domain can't be read any more."""
+    def _read(self, plan: DomainPlan, domain: Domain) -> Definitions:
+        state = domain.state()
+        self.result["domain"] = domain_facts(state)
+        if self._statistics is not None:
+            self._statistics = domain.statistics() if state.active else None
+        self._running = self._running if state.active else None
+        there = {"live": state.active, "config": state.persistent}
+        return {scope: document.parse_definition(domain.xml(scope)) for scope in plan.scopes if there[scope]}
+
+    def failed(self, plan: DomainPlan, domain: Domain, outcome: Outcome) -> None:
+        """The same after a failure. The guest may have stopped meanwhile, or the connection broken: then what was done
+        counts."""
         try:
-            self.ended(plan, domain, applier.done, applier.outcome.stays)
+            self.ended(plan, domain, outcome)
         except VirtmemError:
-            self.result["changed"] = bool(applier.done)
+            self._told(plan, _by_steps(plan, outcome.done), outcome)
         self.result["converged"] = False
         if plan.restarts:
-            running = self.result["domain"]["state"] != "shutoff" and not applier.restored
-            self.result.update(pending=list(plan.postponed) if running else [], restart_required=running)
-        elif not any(step.scope == "config" for step in applier.done):
+            running = self.result["domain"]["state"] != "shutoff" and not outcome.restored
+            self._pending(plan.postponed if running else ())
+            self.result["restart_required"] = running
+        elif not any(step.scope == "config" for step in outcome.done):
             self._nothing_done()
+
+    def _told(self, plan: DomainPlan, after: Definitions, outcome: Outcome) -> None:
+        self._steps(plan, outcome.done)
+        self._state(plan, after, self._actual())
+        unplugging = any(step.unplugs for step in outcome.done)
+        self.result["changed"] = bool(outcome.done) and (unplugging or self._differ(plan.before, after, outcome.done))
+        self._still_there(plan, after, outcome)
+
+    def _differ(self, before: Definitions, after: Definitions, done: t.Sequence[AnyStep]) -> bool:
+        """Whether anything but the guest's own progress is different."""
+        balloons = [step for step in done if isinstance(step, Change) and step.action == "set_balloon"]
+        if balloons and balloons[0].before != balloons[-1].after:
+            return True
+        if any(step.action == "start" for step in done):
+            return True
+        return self._view.compared(before) != self._view.compared(after)
+
+    def _still_there(self, plan: DomainPlan, after: Definitions, outcome: Outcome) -> None:
+        """Devices that were to be unplugged, and are still there; also one of this task that was taken back."""
+        live, config = after.get("live"), after.get("config")
+        for step in (*plan.steps, *outcome.done):
+            left = find_device(live, step.device) if live and isinstance(step, Step) else None
+            if left is None:
+                continue
+            if step.unplugs and step in plan.steps:
+                self._leaves(step, outcome.kept_because or "the guest has not released it")
+            elif step in outcome.done and step.action == "attach" and config and not find_device(config, left):
+                self._leaves(step, outcome.kept_because)
+
+    def _leaves(self, step: AnyStep, why: str | None) -> None:
+        name = step.name if isinstance(step, Step) else ""
+        others = [text for text in self.result["pending"] if not text.startswith(f"{name}:")]
+        self.result["pending"] = [*others, str(Pending(name, leaves=True, why=why))]
+        self.result.update(restart_required=True, converged=False)
 
     def _actual(self) -> int | None:
         return self._statistics.actual if self._statistics else None
 
-    def _still_there(self, plan: DomainPlan, after: Definitions, stays: str | None) -> None:
-        """Devices that were to be unplugged, and would not be."""
-        for step in plan.steps:
-            if isinstance(step, Step) and (step.action, step.scope) == ("detach", "live") and "live" in after:
-                left = find_device(after["live"], step.device)
-                if left:
-                    reason = stays or "the guest has not let go of it"
-                    self.result["pending"].append(
-                        f"{left.alias}: {reason}; leaves the guest when it is next powered off"
-                    )
-                    self.result["restart_required"] = True
-                    self.result["converged"] = False
+    def _pending(self, pending: t.Iterable[Pending]) -> None:
+        self.result["pending"] = [str(one) for one in pending]
+        self.result["restart_required"] = bool(self.result["pending"])
 
     def _state(self, plan: DomainPlan, after: Definitions, actual: int | None) -> None:
-        self.result["after"] = self._both(after, actual)
-        self._memory(after, actual)
-        self.result["pending"] = list(plan.pending)
-        self.result["restart_required"] = bool(plan.pending)
+        view, statistics = self._view, self._statistics
+        if statistics and actual is not None:
+            statistics = replace(statistics, actual=actual)
+        self.result["after"] = view.both(after, actual)
+        self.result.update(view.noun(after, self._running, statistics))
+        self._pending(plan.pending)
         self.result["converged"] = self._converged(plan, after.get("live"), actual)
-        name = self.result["domain"]["name"]
+        title = view.title(self.result["domain"]["name"])
         self.result["diff"] = {
-            "before_header": name,
-            "after_header": name,
-            "before": self._canonical(plan.before, self._found_actual),
-            "after": self._canonical(after, actual),
+            "before_header": title,
+            "after_header": title,
+            "before": _together(view.xml(plan.before, self._found_actual)),
+            "after": _together(view.xml(after, actual)),
         }
-
-    def _both(self, definitions: Definitions, actual: int | None) -> Facts:
-        """Both definitions; the live balloon, if the task is about it, as QEMU has it now."""
-        shown = dict(definitions)
-        balloon = self._balloon(actual)
-        if "live" in shown and balloon is not None:
-            shown["live"] = replace(shown["live"], current_memory=balloon)
-        return {scope: definition_facts(shown.get(scope)) for scope in t.get_args(Scope)}
-
-    def _balloon(self, actual: int | None) -> int | None:
-        """The live balloon's size to show in place of `<currentMemory>`, None if the task is not about it: QEMU tells libvirt
-        of a change once a second at most (BALLOON_CHANGE, QEMU 7.2), and the XML is behind by as much."""
-        return None if self._spec.target is None else actual
-
-    def _memory(self, definitions: Definitions, actual: int | None = None) -> None:
-        definition = definitions.get("live") or self._running or definitions.get("config")
-        if definition:
-            statistics = self._statistics if "live" in definitions or self._running else None
-            if statistics and actual is not None:
-                statistics = replace(statistics, actual=actual)
-            self.result["memory"] = memory_facts(definition, statistics)
 
     def _converged(self, plan: DomainPlan, live: Definition | None, actual: int | None) -> bool:
-        if live is None:
+        """Whether all that the task asks of the running guest is so."""
+        if live is None or "live" not in plan.scopes:
             return "live" not in plan.scopes
-        for device in (plan.concerned or {}).values():
+        if plan.match and any(not one.leaves for one in plan.pending):
+            return False  # the one device that the task is about is another one after the next start
+        for device in (plan.awaited or {}).values():
             found = find_device(live, device)
-            if found and found.current != device.requested:
+            if found and not found.current == found.requested == device.requested:
                 return False
-        target = self._spec.target
-        return target is None or not live.balloon or abs((actual or 0) - target) < MIB
-
-    def _canonical(self, definitions: Definitions, actual: int | None) -> str:
-        """All that the module owns, as XML: once if both definitions say the same. Addresses that libvirt chose are not
-        shown: check mode can't know them. The live `<currentMemory>` is only the balloon's, if the task is about it."""
-        texts: dict[Scope, str] = {}
-        for scope, definition in definitions.items():
-            shown = replace(definition, devices=tuple(map(self._shown, definition.devices)))
-            if scope == "live":
-                balloon = self._balloon(actual)
-                shown = replace(shown, current_memory=shown.total if balloon is None else balloon)
-            texts[scope] = document.canonical_memory(shown)
-        if len(set(texts.values())) == 1:
-            return next(iter(texts.values()))
-        return "".join(f"<!-- {scope} -->\n{text}" for scope, text in texts.items())
-
-    def _shown(self, device: MemoryDevice) -> MemoryDevice:
-        nobodys: dict[str, t.Any] = {
-            name: None for name in ADDRESSES if getattr(device, name) not in self._spec.stated_values(name)
-        }
-        return replace(device, **{"alias": device.user_alias, **nobodys})
+            if found is None and device.requested:
+                return False
+        return self._target is None or not live.balloon or abs((actual or 0) - self._target) < MIB
 
     def _steps(self, plan: DomainPlan, done: t.Sequence[AnyStep]) -> None:
+        """All that was planned and all that was done, in order: done ones first, then what was not reached."""
         left = [step for step in plan.writes if step not in done]
-        self.result["steps"] = [any_step_facts(step, True) for step in done] + [
-            any_step_facts(step, False) for step in left
-        ]
+        self.result["steps"] = [step_facts(step, True, self._view) for step in done]
+        self.result["steps"] += [step_facts(step, False, self._view) for step in left]
 
 
-def any_step_facts(step: AnyStep, done: bool) -> Facts:
-    if isinstance(step, Step):
-        facts = step_facts(step, done, step.name or step.device.alias)
-        if step.device.model != VIRTIO_MEM and step.action in (
-            "attach",
-            "detach",
-        ):  # it is there with its whole size, or not at all
-            facts.update(
-                {"from": step.device.size, "to": None} if step.action == "detach" else {"to": step.device.size}
-            )
-        return facts
-    return {
-        "action": step.action,
-        "scope": step.scope,
-        "device": None,
-        "from": step.before,
-        "to": step.after,
-        "done": done,
-    }
+def _together(texts: t.Mapping[Scope, str]) -> str:
+    """Once, if both definitions say the same, or there is but one."""
+    if len(set(texts.values())) == 1:
+        return next(iter(texts.values()))
+    return "".join(f"<!-- {scope} -->\n{text}" for scope, text in texts.items() if text)
 
 
-def _differ(before: Definitions, after: Definitions, done: t.Sequence[AnyStep]) -> bool:
-    """Whether anything but the guest's own progress is different."""
-    balloons = [step for step in done if isinstance(step, Change) and step.action == "set_balloon"]
-    if balloons and balloons[0].before != balloons[-1].after:
-        return True
-    if any(step.action == "start" for step in done):
-        return True
-    return _facts(before) != _facts(after)
+def _by_steps(plan: DomainPlan, done: t.Sequence[AnyStep]) -> Definitions:
+    """The definitions as far as they can be told without reading: what was there, and what was done to it."""
+    after = dict(plan.before)
+    for step in done:
+        if isinstance(step, Change):
+            after[step.scope] = step.definition or after[step.scope]
+        elif step.action != "set_current_memory":
+            old = find_device(after[step.scope], step.before or step.device)
+            others = tuple(device for device in after[step.scope].devices if device != old)
+            devices = others if step.action == "detach" else (*others, step.device)
+            after[step.scope] = replace(after[step.scope], devices=devices)
+    return after
 
 
-def _facts(definitions: Definitions) -> list[t.Any]:
-    return [
-        (
-            scope,
-            {name: value for name, value in flat_options(definition).items() if (scope, name) != _BALLOON},
-            [dict(asdict(device), current=None) for device in definition.devices],
-        )
-        for scope, definition in definitions.items()
-    ]
+def change_facts(step: Change) -> Facts:
+    return {"action": step.action, "device": None, "from": step.before, "to": step.after}
 
 
-_BALLOON: t.Final = ("live", "balloon.target")
+def step_facts(step: AnyStep, done: bool, view: View | None = None) -> Facts:
+    """One element of `steps`. `from` and `to` are requested sizes; a define has dictionaries of the options that change."""
+    if isinstance(step, Change):
+        facts = view.step(step) if view else change_facts(step)
+        return {"action": facts.pop("action"), "scope": step.scope, **facts, "done": done}
+    before: t.Any = None if step.before is None else step.before.requested
+    after: t.Any = step.device.requested
+    if step.action == "set_current_memory":
+        before, after = None, step.size
+    elif step.action in ("attach", "detach"):
+        # Another model than virtio-mem is there with its whole size, or not at all.
+        size = step.device.requested if step.device.model == VIRTIO_MEM else step.device.size
+        before, after = (size, None) if step.action == "detach" else (None, size)
+    name = step.name or step.device.alias
+    return {"action": step.action, "scope": step.scope, "device": name, "from": before, "to": after, "done": done}

@@ -11,12 +11,12 @@ Sources: virDomainDefPostParseMemory, qemuDomainDefValidateMemoryHotplug, qemuVa
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
 from .. import _capabilities
 from .._bitmap import format_bitmap, members_of
 from .._errors import VirtmemError
-from .._model import Definition, Versions
+from .._model import Definition, Platform, Versions
 from .._size import MIB, format_size
 from .spec import DomainSpec
 
@@ -274,16 +274,12 @@ def check_totals(planned: Definition, before: Definition, versions: Versions) ->
         )
 
 
-def check_session(planned: Definition, before: Definition, uri_path: str) -> None:
+def check_session(definition: Definition, spec: DomainSpec, platform: Platform) -> None:
     """A user's own daemon has no rights to cgroups: it refuses limits, some of them only at start (libvirt 9.0 to 12.8)."""
-    if uri_path == "/session" and planned.tuning != before.tuning and any(_limits(planned)):
+    tuning = replace(definition.tuning, **spec.tuning or {})
+    if platform.session and tuning != definition.tuning and any(asdict(tuning).values()):
         raise VirtmemError(
             "unsupported",
             "tuning: memory limits are not available in session mode.",
             hint="Use qemu:///system, or leave tuning out.",
         )
-
-
-def _limits(definition: Definition) -> tuple[int | None, ...]:
-    tuning = definition.tuning
-    return tuning.hard_limit, tuning.soft_limit, tuning.swap_hard_limit

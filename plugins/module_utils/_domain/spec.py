@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from .._device.spec import DeviceSpec, read_device_spec
 from .._device.values import Params, _stated, read_set
 from .._errors import VirtmemError
-from .._model import DomainState, HugePage, Scope, in_order
+from .._model import Definition, DomainState, HugePage, Observed, Platform, Scope, in_order
 from .._size import parse_size
 
 UNLIMITED: t.Final = "unlimited"
@@ -31,6 +31,7 @@ class DomainSpec:
     """A whole task. Mappings have the names of the model's classes, and only what the task states. Sizes are bytes.
 
     `tuning` has None for unlimited; `target` is the balloon's; `numa` and `devices` are None where the task has none.
+    `one_device`: a virtio_mem_device task, whose only element of `devices` it is; it does not prepare the domain.
     """
 
     memory: int | None = None
@@ -45,6 +46,7 @@ class DomainSpec:
     target: int | None = None
     devices: tuple[DeviceSpec, ...] | None = None
     purge: bool = False
+    one_device: bool = False
 
     def stated_values(self, option: str) -> frozenset[t.Any]:
         """All values that devices of this task state for one option."""
@@ -135,6 +137,26 @@ def _placement(params: Params) -> dict[str, str]:
     if "nodeset" in stated:
         stated["nodeset"] = read_set(stated["nodeset"], "placement.nodeset")
     return stated
+
+
+@dataclass(frozen=True)
+class PlanInput:
+    """All that a plan is made from. `actual` is the size of the live balloon in bytes, None where it is not known;
+    `restart` says that the guest may be restarted, `wait` that somebody waits for it, `live_only` that the task insists on
+    the running guest (scope=live)."""
+
+    spec: DomainSpec
+    observed: Observed
+    scopes: tuple[Scope, ...]
+    platform: Platform
+    actual: int | None = None
+    restart: bool = False
+    wait: bool = True
+    live_only: bool = False
+
+    def definition(self, scope: Scope) -> Definition:
+        """One of those that the task is about."""
+        return t.cast(Definition, self.observed.definition(scope))
 
 
 def resolve_scopes(scope: str, state: DomainState) -> tuple[Scope, ...]:

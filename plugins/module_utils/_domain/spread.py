@@ -13,12 +13,14 @@ import typing as t
 from dataclasses import replace
 
 from .. import _capabilities
+from .._device.match import Match, added
 from .._device.rules import SIZE_ALIGNMENT, smallest_block
 from .._device.spec import DeviceSpec
 from .._errors import VirtmemError
-from .._model import VIRTIO_MEM, Definition, MemoryDevice
+from .._model import VIRTIO_MEM, Definition, MemoryDevice, Platform
 from .._size import format_size, round_down, round_up
-from .spec import DomainSpec
+from .merge import with_devices
+from .spec import DomainSpec, PlanInput
 
 
 def capacity(devices: t.Iterable[MemoryDevice]) -> int:
@@ -150,32 +152,46 @@ def _between(memory: int, left: int, wanted: int, free: t.Sequence[MemoryDevice]
     )
 
 
-def implied_devices(
-    spec: DomainSpec, definitions: t.Sequence[Definition], reference: Definition, thp_size: int | None
-) -> tuple[DeviceSpec, ...]:
-    """What `memory` asks for beyond what the task lists: a virtio-mem device in each of the task's `definitions` that
-    has none and needs one. A device of one definition is taken over into the other; with none at all, each NUMA node
-    of `reference`, the definition as it shall be, gets one. They fill up the maximum, or are just large enough."""
-    if spec.memory is None or spec.purge or any(device.model == VIRTIO_MEM for device in spec.devices or ()):
-        return ()
-    memory = spec.memory
-    if not any(memory > definition.ram and not definition.virtio_mem for definition in definitions):
-        return ()
-    known = max((definition.virtio_mem for definition in definitions), key=len)
+def with_implied(matches: t.Sequence[Match], given: PlanInput, structure: Definition) -> list[Match]:
+    """The matches with what `memory` asks for beyond what the task lists: a virtio-mem device in each of the task's
+    definitions that has none and needs one. A device of one definition is taken over into the other; with none at all,
+    each NUMA node gets one. They fill up the maximum, or are just large enough."""
+    spec, memory = given.spec, given.spec.memory or 0
+    definitions = [given.definition(scope) for scope in given.scopes]
+    listed = any(device.model == VIRTIO_MEM for device in spec.devices or ())
+    enough = all(memory <= definition.ram or definition.virtio_mem for definition in definitions)
+    if spec.purge or listed or enough:
+        return list(matches)
+    known = [match for match in matches if match.has(VIRTIO_MEM)]
     if known:
-        return tuple(DeviceSpec("memory", VIRTIO_MEM, device.user_alias, {}) for device in known)
+        implied = DeviceSpec("memory", VIRTIO_MEM, None, {})
+        return [replace(match, spec=implied) if match in known else match for match in matches]
+    reference = _reference(matches, given, structure)
     nodes: list[int | None] = [cell.id for cell in reference.cells]
     if not nodes:
         nodes = [0] if _capabilities.needs_cell(reference.arch) else [None]
-    size = _implied_size(memory, reference, len(nodes), thp_size)
-    return tuple(
-        DeviceSpec("memory", VIRTIO_MEM, None, {"size": size} if node is None else {"size": size, "node": node})
-        for node in nodes
-    )
+    size = _implied_size(memory, reference, len(nodes), given.platform)
+    stated = [{"size": size} if node is None else {"size": size, "node": node} for node in nodes]
+    return added(matches, [DeviceSpec("memory", VIRTIO_MEM, None, options) for options in stated])
 
 
-def _implied_size(memory: int, reference: Definition, nodes: int, thp_size: int | None) -> int:
-    unit = max(smallest_block(reference, thp_size) or SIZE_ALIGNMENT, SIZE_ALIGNMENT)
+def _reference(matches: t.Sequence[Match], given: PlanInput, structure: Definition) -> Definition:
+    """The definition whose room tells how large a device for `memory` can be: the running one if it has some."""
+    new = [
+        MemoryDevice(match.spec.model, match.spec.stated.get("size", 0))
+        for match in matches
+        if match.spec and match.is_new
+    ]
+    live = given.observed.live
+    if "live" in given.scopes and live is not None and live.maximum is not None:
+        reference = with_devices(live, (*live.devices, *new))
+        if (given.spec.memory or 0) - reference.ram <= live.maximum - reference.total:
+            return reference
+    return with_devices(structure, (*structure.devices, *new))
+
+
+def _implied_size(memory: int, reference: Definition, nodes: int, platform: Platform) -> int:
+    unit = max(smallest_block(reference, platform) or SIZE_ALIGNMENT, SIZE_ALIGNMENT)
     needed = memory - reference.ram
     if reference.maximum is None:
         return round_up(-(-needed // nodes), unit)

@@ -11,16 +11,19 @@ from dataclasses import dataclass, field
 
 from .._model import Definition, MemoryDevice, Scope
 
-Action = t.Literal["attach", "resize", "redefine", "detach", "set_current_memory", "wait"]
+Action = t.Literal["attach", "resize", "detach", "set_current_memory", "wait"]
+ChangeAction = t.Literal[
+    "define", "set_balloon", "set_limits", "set_stats_period", "set_nodeset", "wait_balloon", "shutdown", "start"
+]
 
 
 @dataclass(frozen=True)
 class Step:
-    """One write, or a wait for the guest to follow it.
+    """One write to a device, or a wait for the guest to follow it.
 
     `device` is the device as the step leaves it (detach: as it finds it), `before` as it finds it. `size` is the
-    `<currentMemory>` that a set_current_memory puts right, in bytes. `name` pairs the steps of one device in both
-    definitions, where a plan has several devices.
+    `<currentMemory>` that a set_current_memory puts right, in bytes. `name` is what people call the device, the same in
+    both definitions.
     """
 
     action: Action
@@ -30,19 +33,14 @@ class Step:
     size: int = 0
     name: str = ""
 
+    @property
+    def is_wait(self) -> bool:
+        return self.action == "wait"
 
-@dataclass
-class Outcome:
-    """What came of a plan: `done` are the writes that were made, in order, those of a settle or rollback included."""
-
-    done: list[Step] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    stays: str | None = None
-
-
-ChangeAction = t.Literal[
-    "define", "set_balloon", "set_limits", "set_stats_period", "set_nodeset", "wait_balloon", "shutdown", "start"
-]
+    @property
+    def unplugs(self) -> bool:
+        """Whether it asks the running guest to release the device."""
+        return self.action == "detach" and self.scope == "live"
 
 
 @dataclass(frozen=True)
@@ -60,5 +58,28 @@ class Change:
     definition: Definition | None = None
     expected: Definition | None = None
 
+    @property
+    def is_wait(self) -> bool:
+        return self.action == "wait_balloon"
+
+    @property
+    def unplugs(self) -> bool:
+        return False
+
 
 AnyStep = t.Union[Step, Change]
+
+
+@dataclass
+class Outcome:
+    """What came of a plan: `done` are the writes that were made, in order, those of a settle or rollback included.
+
+    `kept_because`: QEMU's own word why a device could not be unplugged. `restored`: the guest did not start with what the
+    task wrote, and runs with what it had.
+    """
+
+    done: list[AnyStep] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    kept_because: str | None = None
+    fell_short: bool = False
+    restored: bool = False

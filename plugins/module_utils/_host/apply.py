@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from .._domain.apply import deal_with
+from .._errors import VirtmemError
 from .._protocol import HostWatch, Hypervisor
 from .._wait import Clock, WaitOptions, pauses
 from .admission import GuestProgress, admissible
@@ -24,13 +26,6 @@ class HostWaitOptions(WaitOptions):
     on_error: t.Literal["continue", "stop"] = "continue"
 
 
-@dataclass
-class HostOutcome:
-    """What came of it as a whole; what came of each guest is in the guest."""
-
-    warnings: list[str] = field(default_factory=list)
-
-
 class HostApplier:
     """Asks, watches and asks again. The guests know at every moment what was done to them."""
 
@@ -43,7 +38,7 @@ class HostApplier:
         options: HostWaitOptions,
         clock: Clock,
     ) -> None:
-        self.outcome = HostOutcome()
+        self.warnings: list[str] = []
         self._guests = {guest.name: guest for guest in guests}
         self._bystanders = bystanders  # they claim memory, and nothing is asked of them
         self._limits = limits
@@ -105,11 +100,9 @@ class HostApplier:
         for guest in self._guests.values():
             guest.store()
         for guest, error in zip(short, errors):
-            if policy == "rollback":
-                error.message += " What the task had asked for was rolled back, for all guests."
-            if policy in ("fail", "rollback"):
-                guest.error = guest.error or error
-                continue
-            if policy == "settle" and guest.settle():
-                error.message += " The request was settled at what was reached."
-            self.outcome.warnings.append(f"{guest.name}: {error.message}")
+            try:
+                warning = deal_with(error, policy, guest.settle, ", for all guests")
+            except VirtmemError as failure:
+                guest.fail(failure)
+            else:
+                self.warnings.append(f"{guest.name}: {warning}")

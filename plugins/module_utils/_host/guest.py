@@ -2,27 +2,26 @@
 # SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""One of many guests on its way to what it shall have: what was asked of it, what it has, and what went wrong."""
+"""One of many guests on its way to what it should have: what was asked of it, what it has, and what went wrong."""
 
 from __future__ import annotations
 
+import enum
 import typing as t
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from .._device.match import find_device
 from .._device.rules import host_page_size
-from .._domain.apply import DomainApplier, shortfall
-from .._domain.plan import DomainPlan
+from .._domain.apply import Writer, shortfall
 from .._domain.steps import AnyStep, Step
 from .._errors import VirtmemError
 from .._libvirt.errors import is_passing
 from .._libvirt.retry import still_busy
-from .._model import Definition, MemoryDevice, Scope
+from .._model import Definition, Scope
 from .._protocol import Domain
 from .._size import format_size
-from .._wait import Clock, WaitOptions
-from .._xml import document
+from .._wait import Clock
 from .admission import GuestProgress
 from .allocation import Share
 from .plan import HostGuest, current_of, requested_of
@@ -31,23 +30,20 @@ from .plan import HostGuest, current_of, requested_of
 _FATAL: t.Final = ("connection_lost", "connection_failed")
 
 
-class _Writer(DomainApplier):
-    """Makes a plan's writes. Waiting for many guests at once is not its business, but _host_apply's."""
+class State(enum.Enum):
+    """Where a guest stands. Only the first two are asked for anything more."""
 
-    def write_all(self, steps: t.Iterable[AnyStep]) -> None:
-        for step in steps:
-            if isinstance(step, Step):
-                self._write(step)
-            else:
-                self._change(step)
-
-    def settle_at(self, device: MemoryDevice, name: str) -> None:
-        """Ask the device for what it has, in both definitions."""
-        self._settle_at(Step("wait", "live", device, name=name), device.current or 0)
+    RESIZING = "goes where the plan sends it"
+    ROLLING_BACK = "goes back to what was requested of it before the task"
+    FAILED = "stays as it is, because of `error`"
+    GONE = "failed, and is no longer there"
 
 
 class GuestResize:
-    """`done` has all writes to the guest, in order. A failure ends what is asked of it, and stays in `error`."""
+    """`done` has all writes to the guest, in order. A failure ends what is asked of it, and stays in `error`.
+
+    While another job holds the guest it can't be asked, and keeps what it claims; `is_busy` says so, in any state.
+    """
 
     def __init__(
         self,
@@ -61,17 +57,16 @@ class GuestResize:
         self.name = guest.name
         self.done: list[AnyStep] = []
         self.error: VirtmemError | None = None
-        self.is_gone = False
+        self.state = State.RESIZING
         self._guest = guest
         self._share = share
         self._goal = goal
         self._domain = domain
-        self._texts = dict(texts)
+        self._writer = Writer(domain, texts, guest.scopes, self.done)
         self._clock = clock
-        self._turns_back = False
-        self._busy: VirtmemError | None = None  # another job holds it
-        self._busy_since: float | None = None
-        self._before = {scope: t.cast(Definition, guest.observed.definition(scope)) for scope in guest.scopes}
+        self._held: VirtmemError | None = None  # another job holds it
+        self._held_since: float | None = None
+        self._before = {scope: guest.observed.definitions[scope] for scope in guest.scopes}
         self._asked = requested_of(guest.definition) if guest.runs else goal
 
     # ------------------------------------------------------------------------------------------------------ where it is
@@ -84,19 +79,23 @@ class GuestResize:
     @property
     def after(self) -> dict[Scope, Definition]:
         """The definitions of the task, as they were read last."""
-        observed = replace(self._guest.observed, live=None) if self.is_gone else self._guest.observed
-        found = {scope: observed.definition(scope) for scope in self._guest.scopes}
-        return {scope: definition for scope, definition in found.items() if definition}
+        found = self._guest.observed.definitions
+        gone = ("live",) if self.state is State.GONE else ()
+        return {scope: found[scope] for scope in self._guest.scopes if scope in found and scope not in gone}
 
     @property
     def is_at_goal(self) -> bool:
         """Whether it has, or gets at its start, what the policy gives it."""
-        return not self.error and self._asked == self._goal and not self.is_waited_for and not self._turns_back
+        return self.state is State.RESIZING and self._asked == self._goal and not self.is_waited_for
+
+    @property
+    def is_gone(self) -> bool:
+        return self.state is State.GONE
 
     @property
     def progress(self) -> GuestProgress:
-        """For _host_flow. A guest that failed, or can't be asked just now, goes nowhere, and keeps what it claims."""
-        goal = self._asked if self.error or self._busy else self._goal
+        """For admission. A guest that failed, or can't be asked just now, goes nowhere, and keeps what it claims."""
+        goal = self._asked if self.error or self.is_busy else self._goal
         live = self.live
         return GuestProgress(self._share, goal, self._asked, current_of(live) if live else self._asked)
 
@@ -107,7 +106,7 @@ class GuestResize:
     @property
     def is_busy(self) -> bool:
         """Whether it could not be asked just now, and is to be asked again."""
-        return self._busy is not None
+        return self._held is not None
 
     def look(self) -> None:
         """Read the running guest anew. One that was busy and can be read may be asked again."""
@@ -119,8 +118,8 @@ class GuestResize:
                 raise self._somebody_else(asked)
 
     def _read(self, scope: Scope) -> Definition:
-        self._texts[scope] = self._domain.xml(scope)
-        definition = document.parse_definition(self._texts[scope])
+        self._writer.forget(scope)
+        definition = self._writer.definition(scope)
         observed = self._guest.observed
         observed = replace(observed, live=definition) if scope == "live" else replace(observed, config=definition)
         self._guest = replace(self._guest, observed=observed)
@@ -141,12 +140,12 @@ class GuestResize:
     def ask(self, memory: int) -> None:
         """Ask the running guest for `memory`, and put its goal into the stored definition, too."""
         with self._failing(), self._waiting_for_jobs():
-            if memory == self._goal and self._turns_back:
-                self._write(self._guest.plan(self._asked), self._back("live"))
+            if memory == self._goal and self.state is State.ROLLING_BACK:
+                self._write(self._back("live"))
             else:
-                plan = self._guest.plan(memory, self._guest.scopes if memory == self._goal else ("live",))
-                self._write(plan, plan.writes)
-            self._asked, self._busy_since = memory, None
+                scopes: tuple[Scope, ...] = self._guest.scopes if memory == self._goal else ("live",)
+                self._write(self._guest.plan(memory, scopes).writes)
+            self._asked, self._held_since = memory, None
         if self.error or self.is_busy:
             with suppress(VirtmemError):  # some of its devices may have been asked
                 self._asked = requested_of(self._read("live"))
@@ -156,7 +155,7 @@ class GuestResize:
     def _back(self, scope: Scope) -> list[Step]:
         """Each device as it was asked before the task."""
         steps = []
-        now = t.cast(Definition, self._guest.observed.definition(scope))
+        now = self._guest.observed.definitions[scope]
         for device in self._before[scope].virtio_mem:
             found = find_device(now, device)
             if found and found.requested != device.requested:
@@ -170,11 +169,12 @@ class GuestResize:
             return
         with self._failing():
             plan = self._guest.plan(self._asked, ("config",))
-            self._write(plan, self._back("config") if self._turns_back else plan.writes)
+            self._write(self._back("config") if self.state is State.ROLLING_BACK else plan.writes)
 
     def roll_back(self) -> None:
         """From here on its goal is what it was asked for before the task."""
-        self._turns_back = True
+        if self.state is State.RESIZING:
+            self.state = State.ROLLING_BACK
         self._goal = requested_of(self._before[self._guest.scopes[0]])
         if not self.live:
             self._asked = self._goal
@@ -183,28 +183,21 @@ class GuestResize:
         """Ask for what was reached; whether that could be done."""
         with self._failing():
             live = t.cast(Definition, self.live)
-            writer = self._writer(self._guest.plan(self._asked))
             for device in live.virtio_mem:
                 if device.current != device.requested:
-                    writer.settle_at(device, device.alias or "")
+                    short = Step("wait", "live", device, name=device.alias or "")
+                    self._writer.settle(short, device.current or 0)
             self._asked = current_of(live)
             if "config" in self._guest.scopes:
                 self._read("config")
         self.look()
         return not self.error
 
-    def _write(self, plan: DomainPlan, steps: t.Sequence[AnyStep]) -> None:
-        if not steps:
-            return
-        self._writer(plan).write_all(steps)
+    def _write(self, steps: t.Sequence[AnyStep]) -> None:
+        for step in steps:
+            self._writer.write(step)
         if any(step.scope == "config" for step in steps):
             self._read("config")
-
-    def _writer(self, plan: DomainPlan) -> _Writer:
-        writer = _Writer(plan, self._domain, self._texts, WaitOptions(), 0, self._clock)
-        writer.done = self.done
-        self._texts = {}
-        return writer
 
     @contextmanager
     def _failing(self) -> t.Iterator[None]:
@@ -214,8 +207,13 @@ class GuestResize:
         except VirtmemError as error:
             if error.code in _FATAL:
                 raise
-            self.is_gone = self.is_gone or error.code == "domain_not_found"
-            self.error = self.error or error
+            self.fail(error)
+
+    def fail(self, error: VirtmemError) -> None:
+        """The first error is the one that counts; that the guest is gone counts whenever it shows."""
+        self.error = self.error or error
+        if self.state is not State.GONE:
+            self.state = State.GONE if error.code == "domain_not_found" else State.FAILED
 
     @contextmanager
     def _waiting_for_jobs(self) -> t.Iterator[None]:
@@ -225,16 +223,16 @@ class GuestResize:
         except VirtmemError as error:
             if not is_passing(error):
                 raise
-            self._busy = error
-            if self._busy_since is None:
-                self._busy_since = self._clock.monotonic()
+            self._held = error
+            if self._held_since is None:
+                self._held_since = self._clock.monotonic()
         else:
-            self._busy = None
+            self._held = None
 
     def give_up(self) -> None:
         """There is no more time to come back to it."""
-        if self._busy and self._busy_since is not None:
-            self.error = self.error or still_busy(self._busy, self._clock.monotonic() - self._busy_since)
+        if self._held and self._held_since is not None:
+            self.fail(still_busy(self._held, self._clock.monotonic() - self._held_since))
 
     # --------------------------------------------------------------------------------------------------------- shortfalls
 

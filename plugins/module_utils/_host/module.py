@@ -14,13 +14,13 @@ from .._domain.plan import DomainPlan
 from .._domain.spec import resolve_scopes
 from .._domain.statistics import fresh_statistics_of
 from .._errors import VirtmemError
-from .._model import Definition, DomainState, GuestStatistics, Scope
+from .._model import Definition, DomainState, GuestStatistics, Platform, Scope
 from .._patterns import is_pattern
 from .._protocol import Domain, Hypervisor
 from .._size import MIB
 from .._wait import Clock
 from .._xml import document
-from .._xml.observe import read
+from .._xml.observe import observe
 from .apply import HostApplier, HostWaitOptions
 from .guest import GuestResize
 from .limits import HostMemoryTotals
@@ -77,7 +77,7 @@ class HostMemory:
         sightings = self._hypervisor.survey()
         self._domains = {sighting.state.name: sighting.domain for sighting in sightings}
         found, missing = chosen(spec, [sighting.state for sighting in sightings])
-        self._versions, self._thp_size = self._hypervisor.versions(), self._hypervisor.thp_size()
+        self._platform = Platform(self._hypervisor.versions(), self._hypervisor.thp_size())
         guests = [guest for state, guest_spec in found if (guest := self._read_guest(state, guest_spec))]
         for guest_spec in missing:
             self._miss(guest_spec)
@@ -89,7 +89,7 @@ class HostMemory:
     def _read_guest(self, state: DomainState, spec: GuestSpec) -> HostGuest | None:
         try:
             scopes = resolve_scopes(self._params["scope"], state)
-            self._texts[state.name], observed = read(self._domains[state.name], state)
+            self._texts[state.name], observed = observe(self._domains[state.name], state)
         except VirtmemError as error:
             if error.code == "connection_lost":
                 raise
@@ -97,7 +97,7 @@ class HostMemory:
             if not is_pattern(spec.domain) or error.code not in ("unsupported", "domain_not_found"):
                 self._report.lost(state.name, error, state)
             return None
-        guest = HostGuest(spec, observed, scopes, self._versions, self._thp_size)
+        guest = HostGuest(spec, observed, scopes, self._platform)
         self._report.found(guest)
         return guest
 
@@ -125,7 +125,7 @@ class HostMemory:
         topology = document.parse_capabilities(self._hypervisor.capabilities())
         pages = [size for node in topology.nodes for size, pool in node.pools.items() if pool]
         default = min(pages, default=_USUAL_HUGE_PAGE)
-        return HostMemoryTotals(self._hypervisor.host_total(), spec.reserve, topology, default, self._versions)
+        return HostMemoryTotals(self._hypervisor.host_total(), spec.reserve, topology, default, self._platform.versions)
 
     # -------------------------------------------------------------------------------------------- what guests say
 
@@ -215,7 +215,7 @@ class HostMemory:
         finally:
             for way in ways:
                 self._report.ended(way, plans[way.name])
-        for warning in applier.outcome.warnings:
+        for warning in applier.warnings:
             self._report.warn(warning)
 
     def _way(self, plan: HostPlan, guest: HostGuest) -> GuestResize:

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 
 from .._device.rules import SIZE_ALIGNMENT
 from .._domain.guards import offline_memory
-from .._domain.plan import DomainPlan, PlanInput, plan_domain
-from .._domain.spec import DomainSpec
+from .._domain.plan import DomainPlan, plan_domain
+from .._domain.spec import DomainSpec, PlanInput
 from .._domain.spread import capacity
 from .._errors import VirtmemError
-from .._model import Definition, GuestStatistics, Observed, Scope, Versions
+from .._model import Definition, GuestStatistics, Observed, Platform, Scope
 from .._protocol import Hypervisor
 from .._size import about, format_size, round_down, round_up
 from .admission import GuestProgress, foreseen
@@ -31,8 +31,7 @@ class HostGuest:
     spec: GuestSpec
     observed: Observed
     scopes: tuple[Scope, ...]
-    versions: Versions
-    thp_size: int | None = None
+    platform: Platform
     demand: int | None = None
 
     @property
@@ -51,7 +50,7 @@ class HostGuest:
     def plan(self, memory: int, scopes: tuple[Scope, ...] | None = None) -> DomainPlan:
         """The steps to `memory`. Raises VirtmemError for whatever would not work."""
         spec = DomainSpec(memory=memory)
-        return plan_domain(PlanInput(spec, self.observed, scopes or self.scopes, self.versions, self.thp_size))
+        return plan_domain(PlanInput(spec, self.observed, scopes or self.scopes, self.platform))
 
 
 @dataclass

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from .._domain.facts import domain_facts, memory_facts
 from .._domain.plan import DomainPlan
-from .._domain.report import any_step_facts
+from .._domain.report import step_facts
 from .._domain.steps import AnyStep, Step
 from .._errors import Facts, VirtmemError, failure_facts
 from .._model import Definition, DomainState, Scope
@@ -198,7 +198,7 @@ def _steps(plan: DomainPlan, done: t.Sequence[AnyStep]) -> list[Facts]:
     """Done steps first, then what was not reached. A device that grew bit by bit has one step."""
     together = _together(done)
     left = [step for step in plan.writes if _key(step) not in {_key(other) for other in together}]
-    return [any_step_facts(step, True) for step in together] + [any_step_facts(step, False) for step in left]
+    return [step_facts(step, True) for step in together] + [step_facts(step, False) for step in left]
 
 
 def _together(done: t.Sequence[AnyStep]) -> list[AnyStep]:

@@ -11,7 +11,7 @@ from .._protocol import Domain
 from . import document
 
 
-def read(domain: Domain, state: DomainState) -> tuple[dict[Scope, str], Observed]:
+def observe(domain: Domain, state: DomainState) -> tuple[dict[Scope, str], Observed]:
     """Each definition that there is, once: as text, for editing, and as model."""
     texts: dict[Scope, str] = {}
     if state.active:

@@ -363,7 +363,7 @@ BAD = {
     "no-slot": (old_with_device, {"alias": "ua-2", "size": "1GiB"}, "exceeds_max_memory"),
     "no-max-memory": (lambda hv: hv.add(maximum=None).start(), {"size": "1GiB"}, "not_hotpluggable"),
     "no-numa": (lambda hv: hv.add(boot=()), {"size": "1GiB"}, "not_hotpluggable"),
-    "no-port": (lambda hv: hv.add(ports=0).start(), {"size": "1GiB"}, "not_hotpluggable"),
+    "no-port": (lambda hv: hv.add(ports=0).start(), {"size": "1GiB", "scope": "live"}, "not_hotpluggable"),
     "locked": (
         lambda hv: hv.add(backing="<memoryBacking><locked/></memoryBacking>").start(),
         {"size": "1GiB"},
@@ -372,11 +372,11 @@ BAD = {
     "node-unknown": (nodes, {"size": "1GiB", "node": 2}, "node_not_found"),
     "node-missing": (lambda hv: hv.add(boot=(GIB, GIB)).start(), {"size": "1GiB"}, "node_not_found"),
     "node-negative": (empty, {"size": "1GiB", "node": -1}, "node_not_found"),
-    "live-size": (running_domain, {"size": "32GiB"}, "immutable"),
-    "live-block": (running_domain, {"block": "4MiB"}, "immutable"),
-    "live-memslots": (running_domain, {"dynamic_memslots": True}, "immutable"),
-    "live-page-size": (running_domain, {"page_size": "2MiB"}, "immutable"),
-    "live-pci-address": (running_domain, {"pci_address": "0000:03:00.0"}, "immutable"),
+    "live-size": (running_domain, {"size": "32GiB", "scope": "live"}, "immutable"),
+    "live-block": (running_domain, {"block": "4MiB", "scope": "live"}, "immutable"),
+    "live-memslots": (running_domain, {"dynamic_memslots": True, "scope": "live"}, "immutable"),
+    "live-page-size": (running_domain, {"page_size": "2MiB", "scope": "live"}, "immutable"),
+    "live-pci-address": (running_domain, {"pci_address": "0000:03:00.0", "scope": "live"}, "immutable"),
     "no-device-to-resize": (empty, {"requested": "1GiB"}, "device_not_found"),
     "no-such-alias": (running_domain, {"alias": "ua-other", "requested": "1GiB"}, "device_not_found"),
     "two-devices": (two, {"requested": "1GiB"}, "device_ambiguous"),
@@ -1146,5 +1146,5 @@ def test_main_hands_over(monkeypatch):
     monkeypatch.setattr(module, "run_task", lambda *args: handed.append(args))
     with running.module_args({"domain": "web1"}):
         module.main()
-    assert handed[0][1:3] == (module.VirtioMemDevice, module.EMPTY)
+    assert handed[0][1:3] == (module.VirtioMemDevice, module.EMPTY_DEVICE)
     assert handed[0][0].supports_check_mode
