@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 Scope = t.Literal["live", "config"]
 
@@ -201,6 +201,30 @@ class Definition:
     @property
     def virtio_mem(self) -> tuple[MemoryDevice, ...]:
         return tuple(device for device in self.devices if device.model == VIRTIO_MEM)
+
+    def with_devices(self, devices: t.Iterable[MemoryDevice]) -> Definition:
+        """The same boot memory with other devices."""
+        devices = tuple(devices)
+        return replace(self, devices=devices, total=self.boot + sum(device.size for device in devices))
+
+    def find(self, device: MemoryDevice) -> MemoryDevice | None:
+        """`device` as it is here: by alias, else by PCI address, else by its place in the document."""
+        for other in self.devices:
+            if device.alias and other.alias == device.alias:
+                return other
+        for other in self.devices:
+            if device.pci_address and other.pci_address == device.pci_address and not (device.alias and other.alias):
+                return other
+        if device.alias is None and device.pci_address is None and 0 <= device.index < len(self.devices):
+            return self.devices[device.index]
+        return None
+
+    def page_size_of(self, device: MemoryDevice) -> int | None:
+        """The size of the pages that back a device, in bytes (None: ordinary pages, 0: the default huge page size): its own
+        source's, then its guest node's, then the domain's (qemuBuildMemoryBackendProps, libvirt 9.0 and 11.3)."""
+        if device.page_size is not None:
+            return device.page_size
+        return self.binding.cell_page_sizes.get(-1 if device.node is None else device.node, self.binding.page_size)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,19 @@ from dataclasses import dataclass
 from ._model import DomainState, GuestStatistics, HostMemory, Scope, Versions
 
 
+class Clock(t.Protocol):
+    """Time, so that tests need none."""
+
+    def monotonic(self) -> float:
+        """Seconds since some moment."""
+
+    def sleep(self, seconds: float) -> None:
+        """Let so many pass."""
+
+    def time(self) -> float:
+        """Unix time in seconds."""
+
+
 class Watch(t.Protocol):
     """Events of one domain, from the moment when the watch was opened."""
 

@@ -14,8 +14,8 @@ import typing as t
 from ansible.module_utils.basic import AnsibleFallbackNotFound, AnsibleModule, missing_required_lib
 
 from ._errors import Facts, VirtmemError, failure_facts, on_one_line
-from ._protocol import Hypervisor
-from ._wait import SYSTEM_CLOCK, Clock
+from ._protocol import Clock, Hypervisor
+from ._wait import SYSTEM_CLOCK
 
 # libvirt's numbers of seconds, threads, slots and nodes are ints of C; its Python binding raises OverflowError for more.
 LARGEST_NUMBER: t.Final = 2**31 - 1

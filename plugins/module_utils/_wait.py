@@ -10,7 +10,7 @@ import time
 import typing as t
 from dataclasses import dataclass
 
-from ._protocol import Watch
+from ._protocol import Clock, Watch
 
 # An event can be lost (a daemon restart, a full queue): look again this often, in seconds, even if none came.
 _HEARTBEAT: t.Final = 5.0
@@ -30,19 +30,6 @@ class WaitOptions:
     wait: bool = True
     timeout: float = 120
     on_partial: OnPartial = "fail"
-
-
-class Clock(t.Protocol):
-    """Time, so that tests need none."""
-
-    def monotonic(self) -> float:
-        """Seconds since some moment."""
-
-    def sleep(self, seconds: float) -> None:
-        """Let so many pass."""
-
-    def time(self) -> float:
-        """Unix time in seconds."""
 
 
 SYSTEM_CLOCK: t.Final[Clock] = t.cast(Clock, time)

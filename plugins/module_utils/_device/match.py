@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from .._errors import VirtmemError
 from .._model import VIRTIO_MEM, Definition, MemoryDevice, Observed, Platform, Scope
 from .._size import format_size
-from .rules import at, choose_node, default_block
+from .rules import at, check_features, check_options, choose_node, default_block
 from .spec import DeviceSpec
 from .values import check_alias
 
@@ -69,19 +69,6 @@ def _geometry(device: MemoryDevice) -> tuple[t.Any, ...]:
     return device.size, device.block, device.path
 
 
-def find_device(definition: Definition, device: MemoryDevice) -> MemoryDevice | None:
-    """`device` as the definition has it now: by alias, else by PCI address, else by its place in the document."""
-    for other in definition.devices:
-        if device.alias and other.alias == device.alias:
-            return other
-    for other in definition.devices:
-        if device.pci_address and other.pci_address == device.pci_address and not (device.alias and other.alias):
-            return other
-    if device.alias is None and device.pci_address is None and 0 <= device.index < len(definition.devices):
-        return definition.devices[device.index]
-    return None
-
-
 # Devices that sit on no guest node: virtio-pmem never does.
 _NODELESS: t.Final = "virtio-pmem"
 
@@ -129,6 +116,8 @@ def match_devices(specs: t.Sequence[DeviceSpec], observed: Observed) -> list[Mat
 
     By alias; else by model, node and path, first where the size fits too, then in the order of both lists.
     """
+    for spec in specs:
+        check_options(spec)
     pairs = pair_all(observed)
     found: dict[int, DeviceSpec] = {}  # by the pair's position
     for fits in (_same_alias, _same_size, _same_place):
@@ -140,6 +129,14 @@ def match_devices(specs: t.Sequence[DeviceSpec], observed: Observed) -> list[Mat
                 found[position] = spec
     matches = [Match(found.get(i), live, config, _name(live, config)) for i, (live, config) in enumerate(pairs)]
     return added(matches, [spec for spec in specs if not any(spec is other for other in found.values())])
+
+
+def known_to(platform: Platform, arch: str, matches: list[Match]) -> list[Match]:
+    """The matches, if libvirt and QEMU know all that the task says of them. Raises VirtmemError(unsupported)."""
+    for match in matches:
+        if match.spec and not match.spec.absent:
+            check_features(match.spec, platform.versions, arch, new=match.is_new)
+    return matches
 
 
 def added(matches: t.Sequence[Match], specs: t.Iterable[DeviceSpec]) -> list[Match]:

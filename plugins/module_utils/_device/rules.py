@@ -275,15 +275,6 @@ def check_pci_address(definition: Definition, pci_address: str) -> None:
         )
 
 
-def host_page_size(definition: Definition, device: MemoryDevice) -> int | None:
-    """The size of the pages that back a device, in bytes (None: ordinary pages, 0: the default huge page size): its own
-    source's, then its guest node's, then the domain's (qemuBuildMemoryBackendProps, libvirt 9.0 and 11.3)."""
-    if device.page_size is not None:
-        return device.page_size
-    binding = definition.binding
-    return binding.cell_page_sizes.get(-1 if device.node is None else device.node, binding.page_size)
-
-
 def host_backing(definition: Definition, device: MemoryDevice, versions: Versions) -> tuple[int | None, str | None]:
     """What backs a device on the host: the page size, and the set of host nodes that it is bound to (None: any), its own
     first, then its guest node's, then the domain's."""
@@ -293,7 +284,7 @@ def host_backing(definition: Definition, device: MemoryDevice, versions: Version
     if device.node_mask:
         loose = node in binding.loose_cells or (binding.loose and node not in binding.cell_nodes)
         nodes = None if loose and not node_mask_binds(versions) else device.node_mask
-    return host_page_size(definition, device), nodes
+    return definition.page_size_of(device), nodes
 
 
 # The options that mean something for a model. libvirt drops others without a word, or refuses them.

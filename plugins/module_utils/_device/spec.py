@@ -10,8 +10,9 @@ import typing as t
 from dataclasses import dataclass
 
 from .._errors import VirtmemError
+from .._model import VIRTIO_MEM
 from .._size import parse_size
-from .values import Params, _path, _stated, _uuid, normal_guest_address, normal_pci_address, read_set
+from .values import Params, _path, _stated, _uuid, normal_guest_address, normal_node_mask, normal_pci_address, read_set
 
 
 @dataclass(frozen=True)
@@ -61,3 +62,23 @@ def read_device_spec(position: int, params: Params) -> DeviceSpec:
         if name in stated:
             stated[name] = stated[name] or None
     return DeviceSpec(place, model, alias, stated)
+
+
+_SIZES: t.Final = frozenset({"size", "block", "requested", "page_size"})
+
+
+def read_one_device(params: Params) -> DeviceSpec:
+    """A whole virtio_mem_device task. Raises VirtmemError (invalid_size, unsupported) for an option that can't be read."""
+    stated: dict[str, t.Any] = {}
+    for name in ("node", "access", "discard", "dynamic_memslots"):
+        stated[name] = params[name]
+    for name in _SIZES:
+        stated[name] = None if params[name] is None else parse_size(params[name], name)
+    for name, normal in (
+        ("node_mask", normal_node_mask),
+        ("guest_address", normal_guest_address),
+        ("pci_address", normal_pci_address),
+    ):
+        stated[name] = None if params[name] is None else normal(params[name])
+    stated = {name: value for name, value in stated.items() if value is not None}
+    return DeviceSpec("", VIRTIO_MEM, params["alias"], stated, absent=params["state"] == "absent")

@@ -9,14 +9,13 @@ from __future__ import annotations
 import typing as t
 from dataclasses import replace
 
-from .._device.match import find_device, pair_lists
-from .._device.rules import host_page_size
+from .._device.match import pair_lists
 from .._errors import VirtmemError
 from .._libvirt.retry import apply_once
 from .._model import VIRTIO_MEM, Definition, MemoryDevice, Scope
-from .._protocol import Domain, Watch
+from .._protocol import Clock, Domain, Watch
 from .._size import MIB, format_size
-from .._wait import Clock, OnPartial, WaitOptions, wait_until
+from .._wait import OnPartial, WaitOptions, wait_until
 from .._xml import document
 from .config import is_same
 from .plan import DomainPlan
@@ -63,11 +62,11 @@ class Writer:
 
     def live_device(self, device: MemoryDevice) -> MemoryDevice | None:
         self.forget("live")
-        return find_device(self.definition("live"), device)
+        return self.definition("live").find(device)
 
     def _own_xml(self, step: Step, requested: int | None = None) -> str:
         """The device's XML from the very definition that is to change, as update and detach need it."""
-        device = find_device(self.definition(step.scope), step.before or step.device)
+        device = self.definition(step.scope).find(step.before or step.device)
         if device is None:
             raise VirtmemError(
                 "device_not_found",
@@ -111,7 +110,7 @@ class Writer:
             return False
         if step.action == "attach" and step.device.alias is None:
             return None  # another one like it may be there
-        is_there = find_device(self.definition(step.scope), step.device) is not None
+        is_there = self.definition(step.scope).find(step.device) is not None
         return is_there == (step.action == "attach")
 
     def _write_domain(self, step: Change) -> None:
@@ -332,7 +331,7 @@ class Applier:
             (start, reached, step.device.requested),
             self._options.timeout,
             paused=self._domain.state().state == "paused",
-            huge_pages=host_page_size(self._writer.definition("live"), step.device) is not None,
+            huge_pages=self._writer.definition("live").page_size_of(step.device) is not None,
         )
         self._short.append((step, error))
 
@@ -422,7 +421,8 @@ class Applier:
     def _roll_back(self, watch: Watch) -> None:
         """Undo what was done, live first, each definition's last write first. A device that was added and can't be unplugged
         stays, at 0."""
-        for done in sorted(reversed(self.outcome.done), key=lambda done: done.scope == "config"):
+        writes = [done for scope in _SCOPES for done in reversed(self.outcome.done) if done.scope == scope]
+        for done in writes:
             if isinstance(done, Step) and (done.action, done.scope) == ("attach", "live"):
                 self._undo_attach(done, watch)
                 continue

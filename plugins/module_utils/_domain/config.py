@@ -23,10 +23,9 @@ from .._device.rules import (
 from .._model import Definition, MemoryDevice, Platform
 from .._size import round_down
 from . import sums
-from .facts import flat_options
-from .merge import merge_current_memory, with_cell, with_devices
+from .merge import merge_current_memory, with_cell
 from .rules import check_totals
-from .spec import DomainSpec, PlanInput
+from .spec import DomainSpec, PlanInput, flat_options
 from .spread import spread_over
 from .steps import AnyStep, Change, Step
 
@@ -62,7 +61,7 @@ def _config_devices(
                 placed[match.name] = _added(match, structure, spec, platform)
         elif not match.leaves(spec.purge):
             placed[match.name] = _like_live(merged(match, match.config), match, spec)
-    planned = with_devices(structure, sorted(placed.values(), key=_place))
+    planned = structure.with_devices(sorted(placed.values(), key=_place))
     placed = spread_over(spec, planned, placed, {match.name: match.spec for match in matches})
     for match in matches:
         device = placed.get(match.name)
@@ -72,7 +71,7 @@ def _config_devices(
             check_free_address(device, match.config, planned, place)
             if match.config and spec.one_device:
                 check_room(structure, device.size - match.config.size, max(device.block, SIZE_ALIGNMENT))
-    return with_devices(planned, sorted(placed.values(), key=_place))
+    return planned.with_devices(sorted(placed.values(), key=_place))
 
 
 def _added(match: Match, structure: Definition, spec: DomainSpec, platform: Platform) -> MemoryDevice:

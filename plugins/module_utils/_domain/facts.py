@@ -7,11 +7,11 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import asdict
 
 from .._device.options import DEVICE_OPTIONS, DRIVER
 from .._errors import Facts
-from .._model import VIRTIO_MEM, Backing, Definition, DomainState, GuestStatistics, MemoryDevice, Scope
+from .._model import VIRTIO_MEM, Definition, DomainState, GuestStatistics, MemoryDevice, Scope
+from .spec import domain_options
 
 Devices = t.Mapping[Scope, t.Optional[MemoryDevice]]
 
@@ -96,51 +96,3 @@ def memory_device_facts(device: MemoryDevice) -> Facts:
         facts["guest_address"] = f"{device.guest_address:#x}"
     facts["driver"] = {name: getattr(device, name) for name in DRIVER}
     return facts
-
-
-def domain_options(definition: Definition) -> Facts:
-    """All but devices, by option name; sizes are bytes, and null is what the definition leaves open."""
-    balloon = definition.memballoon
-    return {
-        "boot": definition.boot,
-        "maximum": None if definition.maximum is None else {"size": definition.maximum, "slots": definition.slots},
-        "numa": [asdict(cell) for cell in definition.cells],
-        "backing": _backing(definition.backing),
-        "tuning": asdict(definition.tuning),
-        "placement": {"mode": definition.placement.mode, "nodeset": definition.placement.nodeset},
-        "balloon": {**asdict(balloon), "target": balloon_target(definition)},
-    }
-
-
-def balloon_target(definition: Definition) -> int | None:
-    """What the balloon leaves of boot memory and DIMMs at the next start; None without a balloon. A `<currentMemory>` of
-    as much or more means all of it, whatever libvirt has added to it."""
-    return min(definition.current_memory, definition.ram) if definition.balloon else None
-
-
-def _backing(backing: Backing) -> Facts:
-    pages: list[Facts] = [asdict(page) for page in backing.hugepages or ()]
-    if backing.hugepages == ():
-        pages = [{"size": None, "nodeset": None}]  # the host's default size
-    return {
-        "hugepages": pages,
-        "source": backing.source,
-        "access": backing.access,
-        "allocation": {"mode": backing.allocation_mode, "threads": backing.allocation_threads},
-        "locked": backing.locked,
-        "nosharepages": backing.nosharepages,
-        "discard": backing.discard,
-    }
-
-
-def flat_options(definition: Definition) -> Facts:
-    """The same by dotted names (maximum.size), for telling what differs."""
-    return dict(_flat("", domain_options(definition)))
-
-
-def _flat(prefix: str, facts: Facts) -> t.Iterator[tuple[str, t.Any]]:
-    for name, value in facts.items():
-        if isinstance(value, dict):
-            yield from _flat(f"{prefix}{name}.", value)
-        else:
-            yield prefix + name, value

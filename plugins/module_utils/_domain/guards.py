@@ -13,9 +13,8 @@ from .._bitmap import format_bitmap, parse_bitmap
 from .._device.rules import SIZE_ALIGNMENT, host_backing
 from .._errors import VirtmemError
 from .._model import VIRTIO_MEM, Definition, GuestStatistics, HostMemory, MemoryDevice, Observed
-from .._protocol import Domain, Hypervisor
+from .._protocol import Clock, Domain, Hypervisor
 from .._size import MIB, about, format_size, round_down, round_up
-from .._wait import Clock
 from .._xml import document
 from .plan import DomainPlan
 from .statistics import fresh_statistics
@@ -41,6 +40,14 @@ def offline_memory(statistics: GuestStatistics, definition: Definition) -> int |
 
 # One part in so many of the memory that Linux manages is what it manages it with.
 _PAGE_STRUCTURES: t.Final = 64
+
+
+def offline_warning(offline: int) -> str:
+    """Plugged is not usable: a guest without a policy leaves it offline (Debian 12), and nothing reports an error."""
+    return (
+        f"The guest has plugged its memory, but left about {about(offline)} of it offline, and can't use it."
+        " A policy in the guest helps: kernel option memhp_default_state=online_movable."
+    )
 
 
 def check_guest_memory(

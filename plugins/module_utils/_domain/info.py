@@ -16,11 +16,11 @@ from .._device.options import ADDRESSES, changed_options
 from .._errors import Facts, VirtmemError
 from .._model import Definition, DomainState, GuestStatistics, MemoryDevice, Observed
 from .._patterns import is_pattern, matching
-from .._protocol import Domain, Hypervisor
-from .._wait import Clock
+from .._protocol import Clock, Domain, Hypervisor
 from .._xml import document
-from .facts import definition_facts, domain_facts, flat_options, memory_facts
+from .facts import definition_facts, domain_facts, memory_facts
 from .guards import offline_memory
+from .spec import flat_options
 
 # Reading is mostly waiting, for the daemon or the network; libvirtd works on up to five requests of one client at once
 # (max_client_requests in libvirtd.conf).

@@ -24,10 +24,8 @@ from .._errors import VirtmemError
 from .._model import VIRTIO_MEM, Definition, MemoryDevice
 from .._size import MIB, round_up
 from . import sums
-from .facts import flat_options
-from .merge import with_devices
 from .pending import shown
-from .spec import DomainSpec, PlanInput
+from .spec import DomainSpec, PlanInput, flat_options
 from .steps import AnyStep, Change, Step
 
 
@@ -79,7 +77,7 @@ def plan_live(
         if config is None or _shape(sums.started(config)) == _shape(live):
             raise  # else the next start brings other memory or devices, which may do
         _await(plan, plan.staying, matches, given.spec)
-    plan.after = with_devices(plan.after, [_followed(name, device, plan) for name, device in plan.devices.items()])
+    plan.after = plan.after.with_devices([_followed(name, device, plan) for name, device in plan.devices.items()])
     return plan
 
 
@@ -222,7 +220,7 @@ def _spread(plan: LivePlan, matches: t.Sequence[Match], spec: DomainSpec) -> Non
         from .spread import spread_over
 
         specs = {match.name: match.spec for match in matches}
-        spread_out = spread_over(spec, with_devices(plan.after, spread_out.values()), spread_out, specs)
+        spread_out = spread_over(spec, plan.after.with_devices(spread_out.values()), spread_out, specs)
     plan.devices.update(spread_out)
     _await(plan, spread_out, matches, spec)
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from .._bitmap import format_bitmap
 from .._errors import VirtmemError
-from .._model import LOCKED, Definition, MemoryDevice, NumaCell, Placement, Platform
+from .._model import LOCKED, Definition, NumaCell, Placement, Platform
 from .._size import format_size
 from .rules import check_cell_ids, check_structure
 from .spec import CellSpec, DomainSpec
@@ -43,13 +43,6 @@ def _placement(definition: Definition, spec: DomainSpec) -> Placement:
     placement = replace(definition.placement, **wanted)
     # virDomainNumatuneParseXML: a nodeset without a mode is strict
     return replace(placement, mode="strict") if placement.nodeset and not placement.mode else placement
-
-
-def with_devices(definition: Definition, devices: t.Iterable[MemoryDevice]) -> Definition:
-    """The definition with other devices and the same boot memory."""
-    devices = tuple(devices)
-    total = definition.boot + sum(device.size for device in devices)
-    return replace(definition, devices=devices, total=total)
 
 
 def with_boot(definition: Definition, boot: int) -> Definition:

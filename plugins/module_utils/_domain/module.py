@@ -13,16 +13,16 @@ from .._device.options import ADDRESSES, changed_options
 from .._errors import Facts, VirtmemError
 from .._libvirt.retry import retry_while_busy
 from .._model import Definition, MemoryDevice, Observed, Platform, Scope
-from .._protocol import Domain, Hypervisor
+from .._protocol import Clock, Domain, Hypervisor
 from .._size import parse_size
-from .._wait import Clock, WaitOptions
+from .._wait import WaitOptions
 from .._xml.observe import observe
-from .facts import domain_facts, flat_options, saved_warning
+from .facts import domain_facts, saved_warning
 from .guards import change_of, check_host_backs, check_nodes, guard_guest
 from .pending import stated_options
 from .plan import DomainPlan, plan_domain
 from .report import EMPTY, DomainView, Report, View
-from .spec import DomainSpec, PlanInput, read_domain_spec, resolve_scopes
+from .spec import DomainSpec, PlanInput, flat_options, read_domain_spec, resolve_scopes
 
 
 class DomainMemory:

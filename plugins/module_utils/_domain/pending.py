@@ -14,8 +14,7 @@ from .._device.options import ADDRESSES, changed_options
 from .._model import Definition, MemoryDevice
 from .._size import format_size
 from . import sums
-from .facts import flat_options
-from .spec import DomainSpec
+from .spec import DomainSpec, flat_options
 
 _SIZES: t.Final = frozenset(
     {"boot", "size", "block", "requested", "page_size", "align_size", "label_size"}

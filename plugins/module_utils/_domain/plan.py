@@ -12,8 +12,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
-from .._device.match import Match, match_devices, match_one
-from .._device.rules import check_features, check_options
+from .._device.match import Match, known_to, match_devices, match_one
 from .._model import Definition, MemoryDevice, Scope
 from . import sums
 from .config import config_steps, plan_config
@@ -121,17 +120,12 @@ def _matches(given: PlanInput, structure: Definition) -> list[Match]:
     if spec.one_device and spec.devices:
         matches = match_one(spec.devices[0], given.observed)
     else:
-        for device in spec.devices or ():
-            check_options(device)
         matches = match_devices(spec.devices or (), given.observed)
         if spec.memory is not None:
             from .spread import with_implied
 
             matches = with_implied(matches, given, structure)
-    for match in matches:
-        if match.spec and not match.spec.absent:
-            check_features(match.spec, given.platform.versions, structure.arch, new=match.is_new)
-    return matches
+    return known_to(given.platform, structure.arch, matches)
 
 
 def _pending(

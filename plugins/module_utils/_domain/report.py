@@ -12,17 +12,17 @@ from __future__ import annotations
 import typing as t
 from dataclasses import asdict, replace
 
-from .._device.match import Match, find_device
+from .._device.match import Match
 from .._device.options import ADDRESSES
 from .._errors import Facts, VirtmemError
 from .._model import VIRTIO_MEM, Definition, DomainState, GuestStatistics, MemoryDevice, Scope
 from .._protocol import Domain
 from .._size import MIB
 from .._xml import document
-from .facts import both_facts, definition_facts, device_facts, domain_facts, flat_options, memory_facts
+from .facts import both_facts, definition_facts, device_facts, domain_facts, memory_facts
 from .pending import Pending
 from .plan import DomainPlan
-from .spec import DomainSpec
+from .spec import DomainSpec, flat_options
 from .steps import AnyStep, Change, Outcome, Step
 
 _EMPTY: t.Final[t.Mapping[str, t.Any]] = {
@@ -141,7 +141,7 @@ class DeviceView:
     def _device(self, definitions: Definitions, scope: Scope) -> MemoryDevice | None:
         if scope not in definitions:
             return None
-        found = (find_device(definitions[scope], device) for device in self._known.get(scope, ()))
+        found = (definitions[scope].find(device) for device in self._known.get(scope, ()))
         return next((device for device in found if device), None)
 
     def devices(self, definitions: Definitions) -> dict[Scope, MemoryDevice | None]:
@@ -303,12 +303,12 @@ class Report:
         """Devices that were to be unplugged, and are still there; also one of this task that was taken back."""
         live, config = after.get("live"), after.get("config")
         for step in (*plan.steps, *outcome.done):
-            left = find_device(live, step.device) if live and isinstance(step, Step) else None
+            left = live.find(step.device) if live and isinstance(step, Step) else None
             if left is None:
                 continue
             if step.unplugs and step in plan.steps:
                 self._leaves(step, outcome.kept_because or "the guest has not released it")
-            elif step in outcome.done and step.action == "attach" and config and not find_device(config, left):
+            elif step in outcome.done and step.action == "attach" and config and not config.find(left):
                 self._leaves(step, outcome.kept_because)
 
     def _leaves(self, step: AnyStep, why: str | None) -> None:
@@ -347,7 +347,7 @@ class Report:
         if plan.match and any(not one.leaves for one in plan.pending):
             return False  # the one device that the task is about is another one after the next start
         for device in (plan.awaited or {}).values():
-            found = find_device(live, device)
+            found = live.find(device)
             if found and not found.current == found.requested == device.requested:
                 return False
             if found is None and device.requested:
@@ -375,7 +375,7 @@ def _by_steps(plan: DomainPlan, done: t.Sequence[AnyStep]) -> Definitions:
         if isinstance(step, Change):
             after[step.scope] = step.definition or after[step.scope]
         elif step.action != "set_current_memory":
-            old = find_device(after[step.scope], step.before or step.device)
+            old = after[step.scope].find(step.before or step.device)
             others = tuple(device for device in after[step.scope].devices if device != old)
             devices = others if step.action == "detach" else (*others, step.device)
             after[step.scope] = replace(after[step.scope], devices=devices)

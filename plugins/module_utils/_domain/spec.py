@@ -7,12 +7,12 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from .._device.spec import DeviceSpec, read_device_spec
 from .._device.values import Params, _stated, read_set
-from .._errors import VirtmemError
-from .._model import Definition, DomainState, HugePage, Observed, Platform, Scope, in_order
+from .._errors import Facts, VirtmemError
+from .._model import Backing, Definition, DomainState, HugePage, Observed, Platform, Scope, in_order
 from .._size import parse_size
 
 UNLIMITED: t.Final = "unlimited"
@@ -70,7 +70,7 @@ def read_domain_spec(params: Params) -> DomainSpec:
         slots=maximum.get("slots"),
         boot=_size(params, "boot"),
         numa=None if params["numa"] is None else tuple(map(_read_cell_spec, params["numa"])),
-        backing=_backing(params["backing"] or {}),
+        backing=_read_backing(params["backing"] or {}),
         tuning=_tuning(params["tuning"] or {}),
         placement=_placement(params["placement"] or {}),
         balloon=_stated(balloon),
@@ -95,7 +95,7 @@ def _read_cell_spec(params: Params) -> CellSpec:
     return CellSpec(number, stated)
 
 
-def _backing(params: Params) -> dict[str, t.Any]:
+def _read_backing(params: Params) -> dict[str, t.Any]:
     stated = _stated(params)
     for name, value in _stated(stated.pop("allocation", None) or {}).items():
         stated[f"allocation_{name}"] = value
@@ -188,3 +188,54 @@ def resolve_scopes(scope: str, state: DomainState) -> tuple[Scope, ...]:
     if scope in ("config", "both") or (scope == "auto" and state.persistent):
         scopes.append("config")
     return tuple(scopes)
+
+
+# ----------------------------------------------------------------------------------------- a definition, as options
+
+
+def domain_options(definition: Definition) -> Facts:
+    """All but devices, by option name; sizes are bytes, and null is what the definition leaves open."""
+    balloon = definition.memballoon
+    return {
+        "boot": definition.boot,
+        "maximum": None if definition.maximum is None else {"size": definition.maximum, "slots": definition.slots},
+        "numa": [asdict(cell) for cell in definition.cells],
+        "backing": _backing_options(definition.backing),
+        "tuning": asdict(definition.tuning),
+        "placement": {"mode": definition.placement.mode, "nodeset": definition.placement.nodeset},
+        "balloon": {**asdict(balloon), "target": balloon_target(definition)},
+    }
+
+
+def balloon_target(definition: Definition) -> int | None:
+    """What the balloon leaves of boot memory and DIMMs at the next start; None without a balloon. A `<currentMemory>` of
+    as much or more means all of it, whatever libvirt has added to it."""
+    return min(definition.current_memory, definition.ram) if definition.balloon else None
+
+
+def _backing_options(backing: Backing) -> Facts:
+    pages: list[Facts] = [asdict(page) for page in backing.hugepages or ()]
+    if backing.hugepages == ():
+        pages = [{"size": None, "nodeset": None}]  # the host's default size
+    return {
+        "hugepages": pages,
+        "source": backing.source,
+        "access": backing.access,
+        "allocation": {"mode": backing.allocation_mode, "threads": backing.allocation_threads},
+        "locked": backing.locked,
+        "nosharepages": backing.nosharepages,
+        "discard": backing.discard,
+    }
+
+
+def flat_options(definition: Definition) -> Facts:
+    """The same by dotted names (maximum.size), for telling what differs."""
+    return dict(_flat("", domain_options(definition)))
+
+
+def _flat(prefix: str, facts: Facts) -> t.Iterator[tuple[str, t.Any]]:
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            yield from _flat(f"{prefix}{name}.", value)
+        else:
+            yield prefix + name, value

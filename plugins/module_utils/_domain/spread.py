@@ -19,7 +19,6 @@ from .._device.spec import DeviceSpec
 from .._errors import VirtmemError
 from .._model import VIRTIO_MEM, Definition, MemoryDevice, Platform
 from .._size import format_size, round_down, round_up
-from .merge import with_devices
 from .spec import DomainSpec, PlanInput
 
 
@@ -184,10 +183,10 @@ def _reference(matches: t.Sequence[Match], given: PlanInput, structure: Definiti
     ]
     live = given.observed.live
     if "live" in given.scopes and live is not None and live.maximum is not None:
-        reference = with_devices(live, (*live.devices, *new))
+        reference = live.with_devices((*live.devices, *new))
         if (given.spec.memory or 0) - reference.ram <= live.maximum - reference.total:
             return reference
-    return with_devices(structure, (*structure.devices, *new))
+    return structure.with_devices((*structure.devices, *new))
 
 
 def _implied_size(memory: int, reference: Definition, nodes: int, platform: Platform) -> int:

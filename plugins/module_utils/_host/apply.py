@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from .._domain.apply import deal_with
 from .._errors import VirtmemError
-from .._protocol import HostWatch, Hypervisor
-from .._wait import Clock, WaitOptions, pauses
+from .._protocol import Clock, HostWatch, Hypervisor
+from .._wait import WaitOptions, pauses
 from .admission import GuestProgress, admissible
 from .allocation import Amounts
 from .guest import GuestResize

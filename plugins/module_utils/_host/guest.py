@@ -11,17 +11,14 @@ import typing as t
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-from .._device.match import find_device
-from .._device.rules import host_page_size
 from .._domain.apply import Writer, shortfall
 from .._domain.steps import AnyStep, Step
 from .._errors import VirtmemError
 from .._libvirt.errors import is_passing
 from .._libvirt.retry import still_busy
 from .._model import Definition, Scope
-from .._protocol import Domain
+from .._protocol import Clock, Domain
 from .._size import format_size
-from .._wait import Clock
 from .admission import GuestProgress
 from .allocation import Share
 from .plan import HostGuest, current_of, requested_of
@@ -157,7 +154,7 @@ class GuestResize:
         steps = []
         now = self._guest.observed.definitions[scope]
         for device in self._before[scope].virtio_mem:
-            found = find_device(now, device)
+            found = now.find(device)
             if found and found.requested != device.requested:
                 back = replace(found, requested=device.requested)
                 steps.append(Step("resize", scope, back, found, name=device.alias or ""))
@@ -245,7 +242,7 @@ class GuestResize:
             (current_of(self._before["live"]), reached, self._asked),
             timeout,
             paused=self._guest.observed.domain.state == "paused",
-            huge_pages=any(host_page_size(live, device) is not None for device in live.virtio_mem),
+            huge_pages=any(live.page_size_of(device) is not None for device in live.virtio_mem),
         )
 
 

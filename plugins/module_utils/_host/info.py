@@ -12,8 +12,7 @@ from .. import _capabilities
 from .._domain.facts import memory_facts
 from .._errors import Facts, VirtmemError
 from .._model import Definition, HostNode, HostTopology, Versions
-from .._protocol import Hypervisor, Sighting
-from .._wait import Clock
+from .._protocol import Clock, Hypervisor, Sighting
 from .._xml import document
 
 EMPTY: t.Final[t.Mapping[str, t.Any]] = {"changed": False, "host": None}

@@ -16,15 +16,14 @@ from .._domain.statistics import fresh_statistics_of
 from .._errors import VirtmemError
 from .._model import Definition, DomainState, GuestStatistics, Platform, Scope
 from .._patterns import is_pattern
-from .._protocol import Domain, Hypervisor
-from .._size import MIB
-from .._wait import Clock
+from .._protocol import Clock, Domain, Hypervisor
+from .._size import MIB, about, format_size
 from .._xml import document
 from .._xml.observe import observe
 from .apply import HostApplier, HostWaitOptions
 from .guest import GuestResize
-from .limits import HostMemoryTotals
-from .plan import HostGuest, HostPlan, check_host, demand_of, plan_host, predicted, progress_of
+from .limits import HostLimit, HostMemoryTotals
+from .plan import HostGuest, HostPlan, current_of, demand_of, plan_host, predicted, progress_of
 from .report import HostReport
 from .spec import GuestSpec, HostSpec, chosen, read_host_spec
 
@@ -164,7 +163,7 @@ class HostMemory:
         """Leave a guest as it is that can't spare what is asked of it; refuse the task if the host can't back it."""
         self._guard_guests(plan, guests, spec)
         if self._params["check_host_memory"]:
-            check_host(plan, guests, self._hypervisor)
+            _check_host(plan, guests, self._hypervisor)
 
     def _guard_guests(self, plan: HostPlan, guests: t.Sequence[HostGuest], spec: HostSpec) -> None:
         running = [guest for guest in guests if guest.runs and guest.name in plan.plans]
@@ -222,4 +221,29 @@ class HostMemory:
         name = guest.name
         return GuestResize(
             guest, plan.shares[name], plan.goals[name], self._domains[name], self._texts[name], self._clock
+        )
+
+
+def _check_host(plan: HostPlan, guests: t.Sequence[HostGuest], hypervisor: Hypervisor) -> None:
+    """Raise VirtmemError(host_lacks_memory) where guests take more than the host has available and others give back."""
+    growth = {
+        guest.name: plan.goals[guest.name] - current_of(guest.definition)
+        for guest in guests
+        if guest.runs and guest.name in plan.plans
+    }
+    for limit in plan.limits:
+        more = sum(growth[name] for name in limit.guests & growth.keys())
+        if more > 0:
+            _check_limit(limit, more, hypervisor)
+
+
+def _check_limit(limit: HostLimit, more: int, hypervisor: Hypervisor) -> None:
+    host = hypervisor.host_memory(limit.page_size, sorted(limit.nodes) if limit.nodes else None)
+    if more > host.available:
+        raise VirtmemError(
+            "host_lacks_memory",
+            f"The guests would take {format_size(more)} more than they give back, and the host has"
+            f" {about(host.available)} of {host.kind}.",
+            hint="Ask for less, raise reserve, or set check_host_memory=false.",
+            details={"growth": more, "available": host.available},
         )

@@ -16,8 +16,7 @@ from .._domain.spec import DomainSpec, PlanInput
 from .._domain.spread import capacity
 from .._errors import VirtmemError
 from .._model import Definition, GuestStatistics, Observed, Platform, Scope
-from .._protocol import Hypervisor
-from .._size import about, format_size, round_down, round_up
+from .._size import format_size, round_down, round_up
 from .admission import GuestProgress, foreseen
 from .allocation import Amounts, Share, allocate
 from .limits import HostLimit, HostMemoryTotals, limits_of, moving_backing
@@ -213,28 +212,3 @@ def predicted(plan: HostPlan, guests: t.Sequence[HostGuest]) -> dict[str, Domain
         if guest.name in plans and ends[guest.name] != plan.goals[guest.name]:
             plans[guest.name] = guest.plan(ends[guest.name])
     return plans
-
-
-def check_host(plan: HostPlan, guests: t.Sequence[HostGuest], hypervisor: Hypervisor) -> None:
-    """Raise VirtmemError(host_lacks_memory) where guests take more than the host has available and others give back."""
-    growth = {
-        guest.name: plan.goals[guest.name] - current_of(guest.definition)
-        for guest in guests
-        if guest.runs and guest.name in plan.plans
-    }
-    for limit in plan.limits:
-        more = sum(growth[name] for name in limit.guests & growth.keys())
-        if more > 0:
-            _check_limit(limit, more, hypervisor)
-
-
-def _check_limit(limit: HostLimit, more: int, hypervisor: Hypervisor) -> None:
-    host = hypervisor.host_memory(limit.page_size, sorted(limit.nodes) if limit.nodes else None)
-    if more > host.available:
-        raise VirtmemError(
-            "host_lacks_memory",
-            f"The guests would take {format_size(more)} more than they give back, and the host has"
-            f" {about(host.available)} of {host.kind}.",
-            hint="Ask for less, raise reserve, or set check_host_memory=false.",
-            details={"growth": more, "available": host.available},
-        )

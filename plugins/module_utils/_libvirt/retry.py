@@ -10,8 +10,7 @@ import functools
 import typing as t
 
 from .._errors import VirtmemError
-from .._protocol import Domain
-from .._wait import Clock
+from .._protocol import Clock, Domain
 from .errors import is_passing
 
 # libvirt has waited for the other job itself, 30 s long, unless too many wait already (max_queued of qemu.conf).
