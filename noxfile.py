@@ -104,9 +104,9 @@ def lint(session: nox.Session) -> None:
     )
     packages = [
         word
-        for name in ("module_utils", "modules")
-        if any((place / "plugins" / name).glob("*.py"))
-        for word in ("-p", f"ansible_collections.virtmem.libvirt.plugins.{name}")
+        for name in ("plugins/module_utils", "plugins/modules", "tests/unit/plugins/fake")
+        if any((place / name).rglob("*.py"))
+        for word in ("-p", f"ansible_collections.virtmem.libvirt.{name.replace('/', '.')}")
     ]
     shell_files = [name for name in tree.belonging() if name in {"run", ".ci/run"} or name.endswith(".sh")]
     with session.chdir(place):

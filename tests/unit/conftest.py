@@ -10,7 +10,8 @@ import pytest
 from hypothesis import settings
 
 from ansible_collections.virtmem.libvirt.tests.unit.plugins import running
-from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake_hypervisor import GIB, FakeHypervisor
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.hypervisor import FakeHypervisor
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.sizes import GIB
 
 # The same examples each time: a unit test that fails now and then helps nobody.
 settings.register_profile("steady", deadline=None, derandomize=True, database=None, max_examples=50)

@@ -9,18 +9,11 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Versions
-from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake_hypervisor import (
-    AT_ONCE,
-    BOOKWORM,
-    GIB,
-    MIB,
-    NEVER,
-    SID,
-    TRIXIE,
-    FakeHypervisor,
-    Guest,
-    device,
-)
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.domain_xml import device
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.guest import AT_ONCE, NEVER, Guest
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.host import BOOKWORM, SID, TRIXIE
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.hypervisor import FakeHypervisor
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.sizes import GIB, MIB
 
 # libvirt takes any name without a slash or a line end.
 NAMES = ["web1", "web2", "d<b>&\"'1", "münchen-✓", "web[1]", "<domain>"]

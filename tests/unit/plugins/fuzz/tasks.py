@@ -14,7 +14,7 @@ import yaml
 from hypothesis import strategies as st
 
 from ansible_collections.virtmem.libvirt.tests.unit.plugins import running
-from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake_hypervisor import UUID
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.domain_xml import UUID
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fuzz.hosts import hypervisors
 
 # The one that the task of this example meets, so that it can name what is there.

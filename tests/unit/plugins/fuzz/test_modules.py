@@ -15,7 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from ansible_collections.virtmem.libvirt.tests.unit.plugins import running
-from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake_hypervisor import Guest, canonical, element, text_of
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.document import canonical, element, text_of
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.guest import Guest
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fuzz import grammar, tally, tasks
 
 EXAMPLES = int(os.environ.get("VIRTMEM_FUZZ_EXAMPLES", "500"))

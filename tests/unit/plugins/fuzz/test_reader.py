@@ -18,13 +18,10 @@ from lxml import etree
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._xml import document
-from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake_hypervisor import (
-    GIB,
-    FakeHypervisor,
-    canonical,
-    device,
-    domain_xml,
-)
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.document import canonical
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.domain_xml import device, domain_xml
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.hypervisor import FakeHypervisor
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.sizes import GIB
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fuzz import tally, tasks
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fuzz.grammar import PROGRAMMERS_WORDS
 

@@ -15,7 +15,9 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.statistics
 )
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import GuestStatistics
-from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake_hypervisor import FakeClock, FakeHypervisor, Guest
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.clock import FakeClock
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.guest import Guest
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.hypervisor import FakeHypervisor
 
 
 class Watch:

@@ -14,7 +14,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import ERROR_CODES, VirtmemError
 from ansible_collections.virtmem.libvirt.tests.unit.plugins import running
-from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake_hypervisor import device
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.domain_xml import device
 
 PREFIX = "virtmem.libvirt."
 

@@ -14,7 +14,9 @@ import pytest
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Versions
 from ansible_collections.virtmem.libvirt.tests.unit.plugins import running
-from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake_hypervisor import GIB, MIB, Guest, device
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.domain_xml import device
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.guest import Guest
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.sizes import GIB, MIB
 
 DIMM = functools.partial(device, model="dimm")
 

@@ -12,7 +12,9 @@ import pytest
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.info import time
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.tests.unit.plugins import running
-from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake_hypervisor import GIB, MIB, UUID, Guest, device
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.domain_xml import UUID, device
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.guest import Guest
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.sizes import GIB, MIB
 
 STATS = "<memballoon model='virtio'><stats period='2'/></memballoon>"
 

@@ -13,17 +13,10 @@ import pytest
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._libvirt.errors import translate
 from ansible_collections.virtmem.libvirt.tests.unit.plugins import running
-from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake_hypervisor import (
-    AT_ONCE,
-    GIB,
-    MIB,
-    NEVER,
-    UUID,
-    Guest,
-    device,
-    element,
-    size_of,
-)
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.document import element
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.domain_xml import UUID, device
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.guest import AT_ONCE, NEVER, Guest
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.sizes import GIB, MIB, size_of
 
 STATS = "<memballoon model='virtio'><stats period='1'/></memballoon>"
 

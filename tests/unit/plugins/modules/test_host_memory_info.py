@@ -12,14 +12,10 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import Vir
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import HostNode
 from ansible_collections.virtmem.libvirt.plugins.module_utils._xml import document
 from ansible_collections.virtmem.libvirt.tests.unit.plugins import running
-from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake_hypervisor import (
-    BOOKWORM,
-    GIB,
-    MIB,
-    SID,
-    Guest,
-    device,
-)
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.domain_xml import device
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.guest import Guest
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.host import BOOKWORM, SID
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.sizes import GIB, MIB
 
 
 @pytest.fixture

@@ -14,21 +14,13 @@ import pytest
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import ERROR_CODES, VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Versions
 from ansible_collections.virtmem.libvirt.tests.unit.plugins import running
-from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake_hypervisor import (
-    BOOKWORM,
-    GIB,
-    MIB,
-    SID,
-    TRIXIE,
-    FakeDomain,
-    FakeHypervisor,
-    Guest,
-    canonical,
-    device,
-    domain_xml,
-    element,
-    without_memory,
-)
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.document import canonical, element, without_memory
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.domain import FakeDomain
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.domain_xml import device, domain_xml
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.guest import Guest
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.host import BOOKWORM, SID, TRIXIE
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.hypervisor import FakeHypervisor
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.sizes import GIB, MIB
 
 KEYS = {
     "changed",

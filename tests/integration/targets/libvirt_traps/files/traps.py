@@ -15,7 +15,7 @@ import re
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import libvirt
@@ -31,18 +31,19 @@ KIB_OF_GIB = 1024**2
 NODES = "<cpu><numa><cell id='0' cpus='0' memory='512' unit='MiB'/></numa></cpu>"
 
 
-def domain_xml(*devices, slots=4, nodes=NODES):
-    """A domain that is only ever defined."""
+def domain_xml(*devices, slots=4, nodes=NODES, machine="q35"):
+    """A domain that is only ever defined, or started paused: nothing in it has to run."""
     return (
         f"<domain type='qemu'><name>trapped</name><uuid>{UUID}</uuid><maxMemory slots='{slots}' unit='GiB'>16</maxMemory>"
         "<memory unit='MiB'>512</memory><currentMemory unit='MiB'>512</currentMemory><vcpu>1</vcpu>"
-        f"<os><type arch='x86_64' machine='q35'>hvm</type></os>{nodes}<devices>{''.join(devices)}</devices></domain>"
+        f"<os><type arch='x86_64' machine='{machine}'>hvm</type></os><features><acpi/></features>{nodes}"
+        f"<devices>{''.join(devices)}</devices></domain>"
     )
 
 
-def virtio_mem(alias, size=1):
+def virtio_mem(alias, size=1, more=""):
     return (
-        f"<memory model='virtio-mem'><target><size unit='GiB'>{size}</size><node>0</node><block unit='MiB'>2</block>"
+        f"<memory model='virtio-mem'{more}><target><size unit='GiB'>{size}</size><node>0</node><block unit='MiB'>2</block>"
         f"<requested unit='MiB'>0</requested></target><alias name='{alias}'/></memory>"
     )
 
@@ -70,9 +71,19 @@ def device_text(domain, alias, config=False):
     return found[0] if found else ""
 
 
-def current_memory(domain):
-    text = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+def current_memory(domain, which=libvirt.VIR_DOMAIN_XML_INACTIVE):
+    text = domain.XMLDesc(which)
     return int(re.search(r"<currentMemory unit='KiB'>(\d+)<", text)[1])
+
+
+@contextmanager
+def paused(connection, text):
+    """A transient domain, until it is no longer looked at."""
+    domain = connection.createXML(text, libvirt.VIR_DOMAIN_START_PAUSED)
+    try:
+        yield domain
+    finally:
+        domain.destroy()
 
 
 # ------------------------------------------------------------------------------------------ with a guest that runs
@@ -143,6 +154,51 @@ def stubborn(domain):
     return facts
 
 
+def unchangeable(domain):
+    """What libvirt does not let anybody change of a device that runs."""
+    text = device_text(domain, "ua-mem")
+    changes = {
+        "size": ("<size unit='KiB'>1048576<", "<size unit='KiB'>2097152<"),
+        "block": ("<block unit='KiB'>2048<", "<block unit='KiB'>4096<"),
+        "page size": ("<target>", "<source><pagesize unit='KiB'>4</pagesize></source><target>"),
+        "access": ("model='virtio-mem'", "model='virtio-mem' access='shared'"),
+        "discard": ("model='virtio-mem'", "model='virtio-mem' discard='yes'"),
+        "address": ("<address base='0x", "<address base='0x1"),
+    }
+    return {
+        name: outcome(lambda new=new: domain.updateDeviceFlags(text.replace(*new, 1), LIVE))
+        for name, new in changes.items()
+        if new[0] in text
+    }
+
+
+def nameless(domain):
+    """An update without the alias finds the device by its address, and QEMU is given no name."""
+    text = re.sub(r"<alias .*?/>", "", device_text(domain, "ua-mem"))
+    return {"code": outcome(lambda: domain.updateDeviceFlags(text, LIVE))}
+
+
+def early_unplug(domain):
+    """A device of which the guest may still have something."""
+    before = device_text(domain, "ua-mem")
+    requested = re.sub(r"(<requested unit='KiB'>)\d+", r"\g<1>131072", before)
+    domain.updateDeviceFlags(requested, LIVE)
+    code = outcome(lambda: domain.detachDeviceAlias("ua-mem", LIVE))
+    domain.updateDeviceFlags(before, LIVE)
+    return {"code": code, "still there": bool(device_text(domain, "ua-mem"))}
+
+
+def part_of_a_block(domain):
+    """A size that QEMU refuses, and libvirt does not."""
+    text = virtio_mem("ua-part").replace("<size unit='GiB'>1<", "<size unit='MiB'>257<")
+    return {"code": outcome(lambda: domain.attachDeviceFlags(text, LIVE))}
+
+
+def other_nodes(domain):
+    """Host nodes of a guest whose placement is not restrictive."""
+    return {"refused": outcome(lambda: domain.setNumaParameters({"numa_nodeset": "0"}, LIVE)) > 0}
+
+
 RUNNING = [
     both_at_once,
     both_at_once_by_the_stored,
@@ -151,6 +207,11 @@ RUNNING = [
     ignored,
     other_model,
     other_size,
+    unchangeable,
+    nameless,
+    early_unplug,
+    part_of_a_block,
+    other_nodes,
     stubborn,
 ]
 
@@ -206,7 +267,94 @@ def invented_node(connection):
     }
 
 
-DEFINED = [wrong_sum, counted_slots, too_many_dimms, validated, invented_node]
+def nodes(connection):
+    """A device that does not say its node, and one that may have none."""
+    domain = connection.defineXML(domain_xml())
+    without = virtio_mem("ua-a").replace("<node>0</node>", "")
+    persistent = "<memory model='virtio-pmem' access='shared'><source><path>/nowhere/pmem</path></source>"
+    with_one = f"{persistent}<target><size unit='MiB'>128</size><node>0</node></target></memory>"
+    return {
+        "not said": outcome(lambda: connection.defineXML(domain_xml(without))),
+        "none allowed": outcome(lambda: domain.attachDeviceFlags(with_one, CONFIG)),
+    }
+
+
+def no_maximum(connection):
+    domain = connection.defineXML(re.sub(r"<maxMemory.*?</maxMemory>", "", domain_xml()))
+    return {"code": outcome(lambda: domain.attachDeviceFlags(virtio_mem("ua-a"), CONFIG))}
+
+
+def taken_address(connection):
+    domain = connection.defineXML(domain_xml(virtio_mem("ua-a")))
+    address = re.search(r"<address type=.*?/>", device_text(domain, "ua-a", config=True))[0]
+    second = virtio_mem("ua-b").replace("</memory>", f"{address}</memory>")
+    return {"code": outcome(lambda: domain.attachDeviceFlags(second, CONFIG))}
+
+
+def no_port(connection):
+    """A q35 machine that runs has no more PCIe ports than it was started with."""
+    with paused(connection, domain_xml(virtio_mem("ua-a"))) as domain:
+        codes = {outcome(lambda n=n: domain.attachDeviceFlags(virtio_mem(f"ua-{n}"), LIVE)) for n in range(8)}
+    return {"code": max(codes)}
+
+
+def outgrown(connection):
+    """An update of the stored definition does not change <memory>, and may not outgrow it."""
+    domain = connection.defineXML(domain_xml(virtio_mem("ua-a")))
+    larger = device_text(domain, "ua-a", config=True).replace(">1048576<", ">4194304<")
+    return {"code": outcome(lambda: domain.updateDeviceFlags(larger, CONFIG))}
+
+
+def rewritten(connection):
+    """Sets and numbers are stored in libvirt's own form."""
+    source = "<source><nodemask>0,1,2-4,^3</nodemask></source><target>"
+    text = virtio_mem("ua-a").replace("<target>", source).replace("</target>", "<address base='8589934592'/></target>")
+    stored = device_text(connection.defineXML(domain_xml(text)), "ua-a", config=True)
+    return {"nodes": "<nodemask>0-2,4<" in stored, "address": "<address base='0x200000000'/>" in stored}
+
+
+def passwords(connection):
+    graphics = "<graphics type='vnc' port='-1' autoport='yes' passwd='secret'/>"
+    domain = connection.defineXML(domain_xml(graphics))
+    stored, secure = libvirt.VIR_DOMAIN_XML_INACTIVE, libvirt.VIR_DOMAIN_XML_SECURE
+    return {"plain": "secret" in domain.XMLDesc(stored), "secure": "secret" in domain.XMLDesc(stored | secure)}
+
+
+def transient(connection):
+    with paused(connection, domain_xml()) as domain:
+        return {"code": outcome(lambda: domain.attachDeviceFlags(virtio_mem("ua-a"), CONFIG))}
+
+
+def balloon_of_a_dimm(connection):
+    """What runs has boot memory and the DIMM, before the guest has plugged anything of virtio-mem."""
+    with paused(connection, domain_xml(dimm(), virtio_mem("ua-a"))) as domain:
+        return {"mib": current_memory(domain, 0) // 1024}
+
+
+def without_balloon(connection):
+    """<currentMemory> is all that there could be; and there are no statistics."""
+    with paused(connection, domain_xml(virtio_mem("ua-a"), "<memballoon model='none'/>")) as domain:
+        return {
+            "mib": current_memory(domain, 0) // 1024,
+            "plugged": re.search(r"<current unit='KiB'>(\d+)<", device_text(domain, "ua-a"))[1],
+            "period": outcome(lambda: domain.setMemoryStatsPeriod(1, LIVE)),
+        }
+
+
+def old_machine(connection):
+    """An unplug from a machine type before 8.1: only where the memory has a file behind it, and QEMU is not as old."""
+    codes = {}
+    for backing, more in (("anonymous", ""), ("file", " access='shared'")):
+        with paused(connection, domain_xml(virtio_mem("ua-a", more=more), machine="pc-q35-7.2")) as domain:
+            codes[backing] = outcome(lambda domain=domain: domain.detachDeviceAlias("ua-a", LIVE))
+    return codes
+
+
+DEFINED = [
+    *(wrong_sum, counted_slots, too_many_dimms, validated, invented_node, nodes, no_maximum, taken_address),
+    *(outgrown, rewritten, passwords),
+]
+STARTED = [no_port, transient, balloon_of_a_dimm, without_balloon, old_machine]
 
 
 def step_into_all(connection, guest):
@@ -222,6 +370,8 @@ def step_into_all(connection, guest):
     finally:
         for domain in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_INACTIVE):
             domain.undefine()
+    for trap in STARTED:
+        facts[trap.__name__] = trap(connection)
     print(json.dumps(facts))
 
 

@@ -17,17 +17,12 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.device_pla
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Definition, MemoryDevice
 from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import WaitOptions
-from ansible_collections.virtmem.libvirt.plugins.module_utils._xml.observe import read
-from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake_hypervisor import (
-    BOOKWORM,
-    GIB,
-    MIB,
-    TRIXIE,
-    FakeHypervisor,
-    Guest,
-    canonical,
-    device,
-)
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.document import canonical
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.domain_xml import device
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.guest import Guest
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.host import BOOKWORM, TRIXIE
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.hypervisor import FakeHypervisor
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.sizes import GIB, MIB
 
 POLICIES = ["fail", "warn", "settle", "rollback"]
 

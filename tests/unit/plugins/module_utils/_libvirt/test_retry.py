@@ -11,7 +11,9 @@ import pytest
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._libvirt.errors import is_passing, translate
 from ansible_collections.virtmem.libvirt.plugins.module_utils._libvirt.retry import apply_once, retry_while_busy
-from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake_hypervisor import GIB, FakeHypervisor, device
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.domain_xml import device
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.hypervisor import FakeHypervisor
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.sizes import GIB
 
 LOCK = "Timed out during operation: cannot acquire state change lock (held by monitor=remoteDispatchDomainSaveFlags)"
 QUEUE = "operation failed: cannot acquire state change lock (held by monitor=x) due to max_queued limit"

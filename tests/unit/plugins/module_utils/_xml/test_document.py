@@ -19,8 +19,11 @@ from lxml import etree
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Binding, MemoryDevice, NumaCell
 from ansible_collections.virtmem.libvirt.plugins.module_utils._xml import document
-from ansible_collections.virtmem.libvirt.tests.unit.plugins import fake_hypervisor as fake
-from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake_hypervisor import GIB, MIB, device, domain_xml, element
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.document import canonical, element, text_of
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.domain_xml import device, domain_xml
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.host import BOOKWORM, SID
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.hypervisor import FakeHypervisor
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.sizes import GIB, MIB, size_of, write_kib
 
 # ----------------------------------------------------------------------------------------------------- generated devices
 
@@ -87,7 +90,7 @@ def test_device_xml_changes_nothing_but_requested(wanted, blocks_requested):
     requested = blocks_requested * wanted.block
     assert read(put_in_domain(document.device_xml(text, 0, requested))) == replace(wanted, requested=requested)
     own = element(text).find("devices/memory")
-    assert fake.canonical(document.device_xml(text, 0)) == fake.canonical(etree.tostring(own, encoding="unicode"))
+    assert canonical(document.device_xml(text, 0)) == canonical(etree.tostring(own, encoding="unicode"))
 
 
 # ----------------------------------------------------------------------------------------------------- foreign content
@@ -268,7 +271,7 @@ def test_memory_may_be_left_to_the_cells():
     text = domain_xml(device(size=4 * GIB), boot=(GIB, GIB))
     root = element(text)
     root.remove(root.find("memory"))
-    assert document.parse_definition(fake.text_of(root)).total == 6 * GIB
+    assert document.parse_definition(text_of(root)).total == 6 * GIB
 
 
 @pytest.mark.parametrize(
@@ -421,7 +424,7 @@ def test_redefinition_can_take_things_away():
 def test_an_address_of_another_kind_stays():
     ccw = "<address type='ccw' cssid='0xfe' ssid='0x0' devno='0x0001'/>"
     text = domain_xml(device(extra=ccw))
-    assert fake.canonical(ccw) in fake.canonical(document.redefined_domain(text, 0, replace(read(text), size=GIB)))
+    assert canonical(ccw) in canonical(document.redefined_domain(text, 0, replace(read(text), size=GIB)))
 
 
 def test_redefinition_of_the_second_of_two():
@@ -483,7 +486,7 @@ def test_corpus(foreign_domain):
         assert own.size > 0
         assert own.index == index
         original = etree.tostring(root.findall("devices/memory")[index], encoding="unicode", with_tail=False)
-        assert fake.canonical(document.device_xml(foreign_domain, index)) == fake.canonical(original)
+        assert canonical(document.device_xml(foreign_domain, index)) == canonical(original)
         redefined = document.redefined_domain(foreign_domain, index, own)
         assert plain(redefined) == plain(foreign_domain)
         assert document.parse_definition(redefined) == found
@@ -493,7 +496,7 @@ def plain(text):
     root = element(text)
     for sized in root.iter("size", "block", "requested", "pagesize", "memory", "currentMemory"):
         if sized.text and sized.text.strip().isdigit():
-            fake.write_kib(sized, fake.size_of(sized))
+            write_kib(sized, size_of(sized))
     for target in root.iterfind("devices/memory[@model='virtio-mem']/target"):
         if target.find("requested") is None:  # libvirt writes a 0 there itself
             etree.SubElement(target, "requested", unit="KiB").text = "0"
@@ -577,11 +580,11 @@ def test_redefined_domains_are_valid(before, after):
     assert valid, log
 
 
-@pytest.mark.parametrize("versions", [fake.BOOKWORM, fake.SID], ids=["bookworm", "sid"])
+@pytest.mark.parametrize("versions", [BOOKWORM, SID], ids=["bookworm", "sid"])
 def test_updates_are_valid(schema, versions):
-    if versions == fake.SID and "guest_address" in too_new():
+    if versions == SID and "guest_address" in too_new():
         pytest.skip("the schema installed here is older than libvirt 9.4: no <target><address>")
-    hypervisor = fake.FakeHypervisor(versions_are=versions)
+    hypervisor = FakeHypervisor(versions_are=versions)
     domain = hypervisor.add(device()).start()
     for text in domain.texts():
         valid, log = validates(put_in_domain(document.device_xml(text, 0, 4 * GIB)))
