@@ -222,7 +222,7 @@ options:
           - If this is omitted, a new device gets one, such as C(ua-virtiomem0) or C(ua-dimm0).
         type: str
       node:
-        description: The guest NUMA node that it belongs to. Required if the guest has several; not for V(virtio-pmem).
+        description: The guest NUMA node that it belongs to. Required to add one if the guest has several; not V(virtio-pmem).
         type: int
       size:
         description: Its size; for V(virtio-mem) the most that it can give. Required to add one. A multiple of 2 MiB.

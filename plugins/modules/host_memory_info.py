@@ -12,8 +12,8 @@ author:
   - The virtmem.libvirt authors (@virtmem)
 description:
   - Returns the memory of a hypervisor by NUMA node, its huge pages, and the memory that its guests were promised and have.
-  - Returns which of the features that this collection uses the hypervisor supports, with a reason for each one that it does
-    not support.
+  - Returns the features that this collection can use, whether the hypervisor supports each of them, and the reason if it does
+    not.
 extends_documentation_fragment:
   - virtmem.libvirt._attributes
   - virtmem.libvirt._attributes.info_module
