@@ -34,13 +34,13 @@ attributes:
   check_mode:
     support: full
     details:
-      - The module reads only, over a read-only connection.
+      - The module only reads, over a read-only connection.
   diff_mode:
     support: N/A
     details:
-      - The module reads only.
+      - The module only reads.
   idempotent:
     support: full
     details:
-      - The module reads only.
+      - The module only reads.
 """

@@ -15,20 +15,20 @@ options:
   uri:
     description:
       - The libvirt connection, as seen from the target of the task.
-      - If it is left out, the target's environment variable E(LIBVIRT_DEFAULT_URI) counts.
-      - A connection that breaks is noticed within about 20 seconds (keepalive), and one that can't be opened after 30.
-      - R(Which URI lets whom in, and what a user needs who is not root,
-        ansible_collections.virtmem.libvirt.docsite.least_privilege).
+      - If this is omitted, the target's environment variable E(LIBVIRT_DEFAULT_URI) is used.
+      - A broken connection is detected within about 20 seconds (keepalive). Opening a connection fails after 30 seconds.
+      - For other URIs and for users that are not root, see
+        R(Playbooks that need not be root, ansible_collections.virtmem.libvirt.docsite.least_privilege).
     type: str
     default: qemu:///system
   auth_user:
     description:
-      - User name for connections that ask for one (SASL), with its realm where the daemon wants it.
-      - If it is left out, libvirt looks into the file that E(LIBVIRT_AUTH_FILE) names, or its C(auth.conf).
+      - User name for connections that require one (SASL), with its realm if the daemon expects one.
+      - If this is omitted, libvirt reads the file that E(LIBVIRT_AUTH_FILE) names, or its C(auth.conf).
     type: str
   auth_password:
     description:
-      - Password for connections that ask for one (SASL). Without it, see O(auth_user).
+      - Password for connections that require one (SASL). If this is omitted, see O(auth_user).
     type: str
 requirements:
   - libvirt 7.9 and QEMU 5.1 or later on the hypervisor

@@ -6,37 +6,38 @@
 
 DOCUMENTATION = r"""
 module: domain_memory
-short_description: Say how much memory a libvirt domain has, and all about it
+short_description: Manage the memory of a libvirt domain
 version_added: 1.0.0
 author:
   - The virtmem.libvirt authors (@virtmem)
 description:
-  - Makes all memory of one libvirt domain be as the task says. In the short form this is one number, O(memory); in the long
-    form it is everything that libvirt knows about a domain's memory.
-  - What can change in the running guest changes at once, and the task waits until the guest has followed. All else goes
-    into the stored definition and is listed in RV(pending); O(restart) can bring it in with a graceful restart.
-  - A domain that nobody has prepared for memory hotplug is prepared by the same task. It gets a maximum, a NUMA node and a
-    virtio-mem device, which count from its next start.
-  - An option that is left out keeps what is there. The domain's XML is edited, never rebuilt.
-  - Whatever would not work is refused before anything is touched, with the numbers, the nearest value that would work, and
-    an RV(error_code).
+  - Manages all memory settings of one libvirt domain. In the short form this is one number, O(memory); in the long form it
+    is everything that libvirt knows about a domain's memory.
+  - Whatever can change in the running guest changes at once, and the task waits until the guest has followed. Everything
+    else is written to the stored definition and listed in RV(pending). It takes effect at the next start. With O(restart)
+    the task restarts the guest gracefully if that is required.
+  - The same task prepares a domain for memory hotplug where necessary. The domain gets a maximum, a NUMA node and a
+    virtio-mem device, which take effect at its next start.
+  - An option that is omitted keeps its current value. The domain's XML is edited, never rebuilt.
+  - A task that can't work is refused before anything changes, with the numbers, the nearest value that works, and an
+    RV(error_code).
 attributes:
   check_mode:
     support: full
     details:
       - Uses a read-only connection, and the plan that the real run carries out.
-      - RV(after), RV(memory) and RV(converged) say what a real run ends with if the guest follows.
+      - RV(after), RV(memory) and RV(converged) predict the result of a real run, provided that the guest follows.
   diff_mode:
     support: full
     details:
-      - The diff is what the domain's XML says about memory, without addresses that libvirt chooses and without what the
-        guest has plugged; once if both definitions say the same, else for each of them.
+      - The diff shows the memory elements of the domain's XML, without addresses that libvirt chooses and without what the
+        guest has plugged. It shows them once if both definitions are equal, else for each of them.
   idempotent:
     support: full
     details:
-      - What libvirt adds by itself (a NUMA node, slots, addresses, a balloon) is no difference, and neither are other units
-        or another order.
-      - A guest that still has not followed is waited for again, which changes nothing by itself.
+      - Elements that libvirt adds by itself (a NUMA node, slots, addresses, a balloon), other units and another order do
+        not count as differences.
+      - If the guest still has not followed, the next run waits for it again. Waiting alone changes nothing.
       - After O(on_partial=settle) or O(on_partial=rollback) the next run asks the guest again.
 options:
   domain:
@@ -45,37 +46,38 @@ options:
     required: true
   memory:
     description:
-      - What the guest shall have now. This is boot memory, DIMMs, and what virtio-mem devices give on top.
-      - It is spread over the virtio-mem devices evenly by NUMA node, in whole blocks. A total that is right already is left
-        as it is. Devices for which O(devices[].requested) is stated give just that.
+      - How much memory the guest should have now. This is boot memory, DIMMs, and what virtio-mem devices give on top.
+      - It is spread over the virtio-mem devices evenly by NUMA node, in whole blocks. If the total is right already, the
+        devices keep what they have. Devices with O(devices[].requested) give exactly that.
       - Less than boot memory and DIMMs is refused (RV(error_code) V(immutable)); see O(boot) and O(balloon.target).
-      - In a domain that has no virtio-mem device, one is made on each guest NUMA node. It takes all room that the maximum
-        leaves, or is just large enough where O(maximum) is neither there nor stated. A running guest that was started with
-        a maximum gets it at once.
+      - A domain without a virtio-mem device gets one on each guest NUMA node. The devices take all the room that the maximum
+        leaves, or are just large enough if the domain has no maximum and O(maximum) is omitted. A running guest that was
+        started with a maximum gets them at once.
     type: str
   maximum:
     description:
-      - What boot memory and the full size of all devices may add up to, libvirt's C(<maxMemory>). Changes at the next start.
-      - The maximum of a domain that gets its first device is what it then has, if this is left out.
+      - The limit for boot memory and the full size of all devices together, libvirt's C(<maxMemory>). Changes at the next
+        start.
+      - If this is omitted, the maximum of a domain that gets its first device is the sum of what it then has.
     type: dict
     suboptions:
       size:
-        description: How much.
+        description: The limit itself.
         type: str
       slots:
         description:
-          - How many DIMMs the guest can have. libvirt before 9.5 wants a slot for each device of any model.
-          - A domain that gets its first maximum gets 16 where it needs any.
+          - How many DIMMs the guest can have. libvirt before 9.5 requires a slot for each device of any model.
+          - A domain that gets its first maximum gets 16 slots if it needs any.
         type: int
   boot:
     description:
-      - What the guest starts with. Changes at the next start.
+      - The memory that the guest starts with. Changes at the next start.
       - A domain with several NUMA nodes needs O(numa) instead.
     type: str
   numa:
     description:
       - The guest's NUMA nodes, all of them. Changes at the next start.
-      - What is left out of a node, the node of that O(numa[].id) keeps.
+      - An option that is omitted keeps the value of the existing node with the same O(numa[].id).
     type: list
     elements: dict
     suboptions:
@@ -84,7 +86,7 @@ options:
         type: int
         required: true
       cpus:
-        description: Its vCPUs, such as V(0-3,8). Those that no node has go to node 0.
+        description: Its vCPUs, such as V(0-3,8). vCPUs that belong to no node go to node 0.
         type: str
       memory:
         description: Its boot memory. A node without memory needs libvirt 11.8.
@@ -112,10 +114,10 @@ options:
             description: The page's size, such as V(2MiB) or V(1GiB).
             type: str
           nodeset:
-            description: The guest NUMA nodes that it is for; all others if this is left out.
+            description: The guest NUMA nodes that use it. If this is omitted, all other nodes.
             type: str
       source:
-        description: What kind of memory it is.
+        description: The type of memory.
         type: str
         choices: [anonymous, file, memfd]
       access:
@@ -127,7 +129,7 @@ options:
         type: dict
         suboptions:
           mode:
-            description: At start, or when the guest first touches it.
+            description: V(immediate) at the guest's start, V(ondemand) when the guest first uses it.
             type: str
             choices: [immediate, ondemand]
           threads:
@@ -144,46 +146,46 @@ options:
         type: bool
   tuning:
     description:
-      - Limits on the host's side, for all of QEMU, libvirt's C(<memtune>). They change in the running guest.
+      - Limits on the host for the whole QEMU process, libvirt's C(<memtune>). They change in the running guest.
       - Each is a size, or V(unlimited). A user's own daemon (C(qemu:///session)) can't set them.
-      - A limit that is too low makes the host end the guest; most guests need none.
+      - If a limit is too low, the host kills the guest. Most guests need no limit.
     type: dict
     suboptions:
       hard_limit:
-        description: What QEMU can use at most.
+        description: The most memory that QEMU can use.
         type: str
       soft_limit:
-        description: What it is pressed down to while the host is short of memory.
+        description: The limit that the kernel enforces while the host is short of memory.
         type: str
       swap_hard_limit:
-        description: What it can use of memory and swap together. Not less than O(tuning.hard_limit), and not without it.
+        description: The most memory and swap together that QEMU can use. Requires O(tuning.hard_limit), and can't be less.
         type: str
   placement:
-    description: Which NUMA nodes of the host memory comes from, libvirt's C(<numatune>).
+    description: The host NUMA nodes that memory comes from, libvirt's C(<numatune>).
     type: dict
     suboptions:
       mode:
-        description: How strictly. Changes at the next start.
+        description: How strictly the nodes bind. Changes at the next start.
         type: str
         choices: [strict, preferred, interleave, restrictive]
       nodeset:
         description:
           - The host's nodes, such as V(0-1).
-          - Changes in the running guest where it was started with V(restrictive), else at the next start.
+          - Changes in the running guest if it was started with V(restrictive), else at the next start.
         type: str
   balloon:
     description:
-      - The memory balloon. It takes boot memory (and DIMMs) away from the guest, and knows nothing of virtio-mem.
-      - QEMU's developers don't support a balloon that takes memory together with virtio-mem devices; a task that asks for it
-        gets a warning. As a source of statistics it is always of use.
+      - The memory balloon. It takes boot memory (and DIMMs) away from the guest, and does not cover virtio-mem.
+      - QEMU's developers don't support a balloon that takes memory from a guest with virtio-mem devices; a task that asks for
+        it gets a warning. The balloon is always useful as a source of statistics.
     type: dict
     suboptions:
       target:
         description:
-          - What the balloon shall leave the guest of boot memory and DIMMs, in the running guest and at the next start.
+          - How much of boot memory and DIMMs the balloon should leave the guest, in the running guest and at the next start.
         type: str
       model:
-        description: The balloon's device; V(none) for none. Changes at the next start.
+        description: The model of the balloon device; V(none) removes it. Changes at the next start.
         type: str
         choices: ["none", virtio, virtio-transitional, virtio-non-transitional, xen]
       autodeflate:
@@ -194,47 +196,48 @@ options:
         type: bool
       stats_period:
         description:
-          - How often the guest reports statistics, in seconds; V(0) for never. Changes in the running guest.
+          - How often the guest reports statistics, in seconds; V(0) means never. Changes in the running guest.
         type: int
   devices:
     description:
-      - Memory devices. Those that the task does not list stay as they are, unless O(purge_devices) says otherwise.
-      - The device is meant that has the O(devices[].alias); without one, the next that fits O(devices[].model),
-        O(devices[].node) and O(devices[].path), one with the same O(devices[].size) first. If there is none, it is added.
-      - V(virtio-mem) and V(dimm) come and go while the guest runs, as far as guest and QEMU let them. V(virtio-pmem) can be
-        added (before libvirt 9.4 not at all, for it would not start such a guest), V(nvdimm) only where the guest was
-        started with one, V(sgx-epc) only at the next start. Nothing but O(devices[].requested) of V(virtio-mem) changes in
-        the running guest.
+      - Memory devices. Devices that the task does not list stay as they are, unless O(purge_devices) is V(true).
+      - An element manages the device with its O(devices[].alias). Without an alias, it manages the next device that matches
+        O(devices[].model), O(devices[].node) and O(devices[].path); a device with the same O(devices[].size) comes first. If
+        no device matches, the task adds one.
+      - V(virtio-mem) and V(dimm) can be added and removed while the guest runs, as far as guest and QEMU allow it.
+        V(virtio-pmem) can be added while the guest runs, V(nvdimm) only if the guest was started with one, V(sgx-epc) only at
+        the next start. With libvirt before 9.4, which does not start a guest with V(virtio-pmem), such a task is refused.
+      - Only O(devices[].requested) of V(virtio-mem) can change in the running guest.
     type: list
     elements: dict
     suboptions:
       model:
-        description: What kind of device it is.
+        description: The type of the device.
         type: str
         required: true
         choices: [dimm, nvdimm, virtio-pmem, virtio-mem, sgx-epc]
       alias:
         description:
-          - Its name in both definitions, C(ua-) and then letters, digits, C(_) or C(-).
-          - A new device gets one, such as C(ua-virtiomem0) or C(ua-dimm0), if this is left out.
+          - Its name in both definitions, C(ua-) followed by letters, digits, C(_) or C(-).
+          - If this is omitted, a new device gets one, such as C(ua-virtiomem0) or C(ua-dimm0).
         type: str
       node:
-        description: The guest NUMA node that it belongs to. Needed to add one to a guest with several; not for V(virtio-pmem).
+        description: The guest NUMA node that it belongs to. Required to add one if the guest has several; not V(virtio-pmem).
         type: int
       size:
-        description: How large it is; for V(virtio-mem) the most that it can give. Needed to add one. A multiple of 2 MiB.
+        description: Its size; for V(virtio-mem) the most that it can give. Required to add one. A multiple of 2 MiB.
         type: str
       block:
         description: V(virtio-mem) - the unit in which the guest takes and gives back memory; a power of two.
         type: str
       requested:
-        description: V(virtio-mem) - what the guest shall have of it now; a multiple of O(devices[].block).
+        description: V(virtio-mem) - how much of it the guest should have now; a multiple of O(devices[].block).
         type: str
       page_size:
         description: V(dimm), V(virtio-mem) - the size of the host's pages that back it.
         type: str
       node_mask:
-        description: V(dimm), V(virtio-mem), V(sgx-epc) - the host NUMA nodes that it is taken from, such as V(0-1).
+        description: V(dimm), V(virtio-mem), V(sgx-epc) - the host NUMA nodes that its memory comes from, such as V(0-1).
         type: str
       access:
         description: All but V(sgx-epc) - whether it is shared with other processes of the host.
@@ -254,14 +257,14 @@ options:
         type: str
       path:
         description:
-          - V(nvdimm), V(virtio-pmem) - the file or device on the host that holds its contents, as an absolute path. Needed to
-            add one.
+          - V(nvdimm), V(virtio-pmem) - the file or device on the host that holds its contents, as an absolute path. Required
+            to add one.
         type: path
       align_size:
         description: V(nvdimm) - the alignment of the mapping, a multiple of 4 KiB.
         type: str
       pmem:
-        description: V(nvdimm) - whether O(devices[].path) is real persistent memory, so that writes are made persistent.
+        description: V(nvdimm) - whether O(devices[].path) is real persistent memory, which makes writes persistent.
         type: bool
       label_size:
         description: V(nvdimm) - the size of its label area, at least 128 KiB.
@@ -270,13 +273,13 @@ options:
         description: V(nvdimm) - whether the guest can only read it.
         type: bool
       uuid:
-        description: V(nvdimm) - its UUID, in guests of the pSeries only.
+        description: V(nvdimm) - its UUID, in pSeries guests only.
         type: str
       slot:
-        description: V(dimm), V(nvdimm) - its memory slot. libvirt chooses a free one if this is left out.
+        description: V(dimm), V(nvdimm) - its memory slot. If this is omitted, libvirt chooses a free one.
         type: int
       driver:
-        description: V(virtio-mem), V(virtio-pmem) - virtio's own settings. Needs libvirt 11.9.
+        description: V(virtio-mem), V(virtio-pmem) - options of the virtio driver. Needs libvirt 11.9.
         type: dict
         suboptions:
           iommu:
@@ -290,26 +293,26 @@ options:
             type: bool
   purge_devices:
     description:
-      - Remove memory devices that O(devices) does not list. A virtio-mem device gives back its memory first, and has a
-        second more, for Linux locks up if it is hurried.
-      - The stored definition keeps a device until the guest has let go of it. One that can't be unplugged leaves the stored
-        definition once it is empty, and the guest when it is next powered off.
+      - Remove memory devices that O(devices) does not list. A virtio-mem device gives back its memory first. The task then
+        waits for another second before it unplugs the device, because Linux can lock up without that pause.
+      - The stored definition keeps a device until the guest has released it. A device that can't be unplugged leaves the
+        stored definition once it is empty, and the guest at its next power-off.
     type: bool
     default: false
   restart:
     description:
-      - Whether the guest may be restarted for what can't change while it runs.
-      - V(if_required) writes the stored definition, shuts the guest down gracefully, starts it, and waits until it has its
-        devices plugged again; the running guest is not asked for anything before. A guest that does not shut down is left
-        running, and the task fails with RV(error_code) V(timeout). It is never destroyed.
-      - A guest that does not start with its new definition gets the former one back, is started with that, and the task
-        fails.
-      - Only where O(scope) covers both definitions.
+      - Whether the task may restart the guest for changes that can't be made while it runs.
+      - V(if_required) writes the stored definition, shuts the guest down gracefully, starts it, and waits until its devices
+        are plugged again. It does not resize the running guest before that. If the guest does not shut down, the task
+        leaves it running and fails with RV(error_code) V(timeout). It never destroys the guest.
+      - If the guest does not start with its new definition, the task restores the previous one, starts the guest with that,
+        and fails.
+      - Requires that O(scope) covers both definitions.
     type: str
     choices: [never, if_required]
     default: never
   shutdown_timeout:
-    description: How long the guest may take to shut down, in seconds.
+    description: How long to wait for the guest to shut down, in seconds.
     type: int
     default: 300
 extends_documentation_fragment:
@@ -322,14 +325,14 @@ notes:
     virsh). V(0) needs no unit; every other number does, because a bare number is KiB to libvirt and bytes to others.
     Sizes in results are integers, in bytes.
   - RV(memory) is what the guest has plugged. A guest without a policy (Debian 12) leaves new memory offline, and can't use
-    it. Kernel option C(memhp_default_state=online_movable) brings it online, and lets it go again.
-  - A stored definition is written with device calls where only devices change. All else needs the permission to read it with
-    passwords (C(domain.read-secure)), so that none is lost.
+    it. The kernel option C(memhp_default_state=online_movable) brings it online and keeps it removable.
+  - If only devices change, the stored definition is written with device calls. Every other change requires the permission to
+    read the definition with its passwords (C(domain.read-secure)), because they would be lost otherwise.
 seealso:
   - module: virtmem.libvirt.domain_memory_info
   - module: virtmem.libvirt.virtio_mem_device
   - name: virtio-mem user guide
-    description: What the device can and can't do, by its authors.
+    description: What the device can and can't do, written by its authors.
     link: https://virtio-mem.gitlab.io/user-guide/
   - name: libvirt domain XML, memory
     description: The elements behind the options.
@@ -343,18 +346,18 @@ EXAMPLES = r"""
     memory: 24GiB
   register: web1
 
-- name: Tell whether it has it now, or after its next start
+- name: Show what waits for the next start
   ansible.builtin.debug:
-    msg: "{{ web1.pending | default(['It has it now.'], true) }}"
+    msg: "{{ web1.pending | default(['Nothing is pending.'], true) }}"
 
-- name: Prepare a domain for 64 GiB, and give it 16 of them
+- name: Prepare a domain for 64 GiB, and give it 16 GiB now
   virtmem.libvirt.domain_memory:
     domain: web2
     memory: 16GiB
     maximum:
       size: 64GiB
 
-- name: The same, and restart the guest for it if need be
+- name: The same, and restart the guest if that is required
   virtmem.libvirt.domain_memory:
     domain: web2
     memory: 16GiB
@@ -363,13 +366,13 @@ EXAMPLES = r"""
     restart: if_required
     shutdown_timeout: 600
 
-- name: Take memory back, and be content with what the guest gives
+- name: Take memory back, and accept what the guest gives
   virtmem.libvirt.domain_memory:
     domain: web1
     memory: 8GiB
     on_partial: settle
 
-- name: A database server's memory, in full
+- name: All memory settings of a database server
   virtmem.libvirt.domain_memory:
     domain: db1
     numa:
@@ -412,27 +415,27 @@ EXAMPLES = r"""
         node: 0
         label_size: 128KiB
 
-- name: Statistics every five seconds, and pages that the guest does not use back to the host
+- name: Report statistics every five seconds, and return unused pages to the host
   virtmem.libvirt.domain_memory:
     domain: web1
     balloon:
       stats_period: 5
       free_page_reporting: true
 
-- name: Nothing of the host's is taken beyond 40 GiB
+- name: Limit QEMU's memory on the host to 40 GiB
   virtmem.libvirt.domain_memory:
     domain: web1
     tuning:
       hard_limit: 40GiB
 
-- name: No limits any more
+- name: Remove the limits
   virtmem.libvirt.domain_memory:
     domain: web1
     tuning:
       hard_limit: unlimited
       swap_hard_limit: unlimited
 
-- name: Only for the next start
+- name: Change the next start only
   virtmem.libvirt.domain_memory:
     domain: web3
     boot: 4GiB
@@ -441,7 +444,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 domain:
-  description: The domain that was meant.
+  description: The domain.
   returned: always
   type: dict
   contains:
@@ -452,26 +455,26 @@ domain:
       description: Its UUID, null if it was not found.
       type: str
     state:
-      description: libvirt's word for its state, such as V(running), V(paused) or V(shutoff).
+      description: Its state as libvirt names it, such as V(running), V(paused) or V(shutoff).
       type: str
   sample: {name: web1, uuid: 6a4c5c3e-7c30-4a1d-9f0e-0d6a3f0b7d5e, state: running}
 memory:
-  description: Sums over the running guest, or over the stored definition if it does not run, in bytes, after the task. Null
+  description: Sums for the running guest, or for the stored definition if it does not run, in bytes, after the task. Null
     if the domain was not found.
   returned: always
   type: dict
   contains:
     boot:
-      description: What the guest starts with.
+      description: The memory that the guest starts with.
       type: int
     plugged:
-      description: What DIMMs and virtio-mem devices have given it on top.
+      description: The memory that DIMMs and virtio-mem devices have given it on top.
       type: int
     requested:
-      description: What it is asked to use, boot memory and devices.
+      description: The memory that it is asked to use, boot memory and devices.
       type: int
     current:
-      description: What it has, boot memory and what is plugged.
+      description: The memory that it has, boot memory and what is plugged.
       type: int
     total:
       description: Boot memory and the full size of all devices; libvirt's C(<memory>).
@@ -480,7 +483,7 @@ memory:
       description: libvirt's C(<maxMemory>); null for a domain without memory hotplug.
       type: int
     balloon:
-      description: What the memory balloon leaves the guest of boot memory and DIMMs, without virtio-mem. Null without a
+      description: How much of boot memory and DIMMs the memory balloon leaves the guest, without virtio-mem. Null without a
         balloon.
       type: int
   sample:
@@ -492,19 +495,19 @@ memory:
     maximum: 34359738368
     balloon: 2147483648
 before:
-  description: The definitions before the task. Null for one that is not there, or that O(scope) does not look at.
+  description: The definitions before the task. Null for one that does not exist or that O(scope) excludes.
   returned: always
   type: dict
   contains:
     live:
-      description: The running guest's, in the words of the options and with sizes in bytes; the keys are those of
+      description: The running guest's, under the names of the options, sizes in bytes. The keys are those of
         RV(virtmem.libvirt.domain_memory_info#module:domains[].live).
       type: dict
     config:
       description: The stored one, with the same keys.
       type: dict
 after:
-  description: The same after the task; in check mode, what a real run ends with if the guest follows.
+  description: The same after the task. In check mode, what a real run leads to if the guest follows.
   returned: always
   type: dict
   contains:
@@ -515,36 +518,37 @@ after:
       description: The stored one.
       type: dict
 steps:
-  description: What was written, or would be in check mode, in order. After a failure, what was done and what was not.
+  description: The changes that were made, or would be in check mode, in order. After a failure, also those that were not made.
   returned: always
   type: list
   elements: dict
   contains:
     action:
       description: V(attach), V(resize) or V(detach) a device; V(set_balloon), V(set_limits), V(set_nodeset),
-        V(set_stats_period) in the running guest; V(define) the stored definition; V(set_current_memory) (put the balloon's
-        target of the stored definition right, which libvirt spoils when it adds or removes a device); V(shutdown), V(start).
+        V(set_stats_period) in the running guest; V(define) the stored definition; V(set_current_memory) (correct the
+        balloon's target in the stored definition, which libvirt gets wrong when it adds or removes a device); V(shutdown),
+        V(start).
       type: str
     scope:
       description: V(live) or V(config).
       type: str
     device:
-      description: The device's alias; null where it is about the domain.
+      description: The device's alias; null for a step that concerns the domain.
       type: str
     from:
-      description: What it was, sizes in bytes; for V(define) and V(set_limits) a dictionary of the options that change.
+      description: The value before, sizes in bytes; for V(define) and V(set_limits) a dictionary of the options that change.
       type: raw
     to:
-      description: What it becomes, likewise.
+      description: The value after, in the same form.
       type: raw
     done:
-      description: Whether it was done.
+      description: Whether the step was carried out.
       type: bool
   sample:
     - {action: resize, scope: live, device: ua-virtiomem0, from: 2147483648, to: 6442450944, done: true}
     - {action: resize, scope: config, device: ua-virtiomem0, from: 2147483648, to: 6442450944, done: true}
 converged:
-  description: Whether the running guest has what the task asks of it. V(true) where it is not concerned.
+  description: Whether the running guest has what the task requests. V(true) if the task does not concern a running guest.
   returned: always
   type: bool
 duration:
@@ -553,17 +557,17 @@ duration:
   type: float
   sample: 1.184
 restart_required:
-  description: Whether something of what the task asks for waits for the guest's next power-off and start.
+  description: Whether part of what the task requests waits for the guest's next power-off and start.
   returned: always
   type: bool
 pending:
-  description: What that is, in words.
+  description: What waits for the restart, one sentence for each option.
   returned: always
   type: list
   elements: str
   sample: ["maximum.size: 64 GiB at the next start", "ua-virtiomem0: is added at the next start"]
 diff:
-  description: What the domain's XML says about memory, before and after.
+  description: The memory elements of the domain's XML, before and after.
   returned: always
   type: dict
   contains:
@@ -580,17 +584,18 @@ diff:
       description: The domain's name.
       type: str
 error_code:
-  description: What kind of failure it was, for rescue blocks. The collection's guide has the table.
+  description: The kind of failure, for rescue blocks. See
+    R(the table of error codes, ansible_collections.virtmem.libvirt.docsite.virtio_mem_guide).
   returned: failure
   type: str
   sample: exceeds_device_size
 details:
-  description: The numbers of the message for programs, sizes in bytes, and libvirt's own text where it said something.
+  description: The numbers in the message for programs, sizes in bytes, and libvirt's own message if it sent one.
   returned: failure
   type: dict
   sample: {memory: 137438953472, nearest: 68719476736, room: 0}
 hint:
-  description: What to do about it.
+  description: How to solve the problem.
   returned: failure
   type: str
 """

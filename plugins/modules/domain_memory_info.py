@@ -6,18 +6,18 @@
 
 DOCUMENTATION = r"""
 module: domain_memory_info
-short_description: Read how much memory libvirt domains have
+short_description: Get information about the memory of libvirt domains
 version_added: 1.0.0
 author:
   - The virtmem.libvirt authors (@virtmem)
 description:
   - Returns the memory of one, several or all domains of a hypervisor, running or not, as it is now and as it will be
-    after the next start, with their memory devices and with what the guests themselves report.
+    after the next start. This includes their memory devices and the statistics that the guests report.
 options:
   domains:
     description:
       - Names, UUIDs or shell patterns (V(web*)) of domains.
-      - If it is left out or empty, all domains.
+      - If this is omitted or empty, all domains.
     type: list
     elements: str
 extends_documentation_fragment:
@@ -47,11 +47,11 @@ EXAMPLES = r"""
   virtmem.libvirt.domain_memory_info:
   register: everything
 
-- name: List guests whose next start brings something else than they have now
+- name: List guests that will be different after their next start
   ansible.builtin.debug:
     msg: "{{ everything.domains | selectattr('drift') | map(attribute='domain.name') | list }}"
 
-- name: List guests that have not given or taken all that was asked
+- name: List guests that have not given back or taken all that was requested
   ansible.builtin.debug:
     msg: "{{ item.domain.name }}: {{ item.memory.current }} of {{ item.memory.requested }} bytes"
   loop: "{{ everything.domains | selectattr('live') }}"
@@ -67,7 +67,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 domains:
-  description: One element for each domain, in the order of O(domains), or in libvirt's.
+  description: One element for each domain, in the order of O(domains), or in libvirt's order.
   returned: always
   type: list
   elements: dict
@@ -83,23 +83,23 @@ domains:
           description: Its UUID.
           type: str
         state:
-          description: libvirt's word for its state, such as V(running) or V(shutoff).
+          description: Its state as libvirt names it, such as V(running) or V(shutoff).
           type: str
     memory:
-      description: Sums over the running guest, or over the stored definition if it does not run, in bytes.
+      description: Sums for the running guest, or for the stored definition if it does not run, in bytes.
       type: dict
       contains:
         boot:
-          description: What the guest starts with.
+          description: The memory that the guest starts with.
           type: int
         plugged:
-          description: What memory devices have given it on top.
+          description: The memory that memory devices have given it on top.
           type: int
         requested:
-          description: What it is asked to use, boot memory and devices.
+          description: The memory that it is asked to use, boot memory and devices.
           type: int
         current:
-          description: What it has, boot memory and what is plugged.
+          description: The memory that it has, boot memory and what is plugged.
           type: int
         total:
           description: Boot memory and the full size of all devices; libvirt's C(<memory>).
@@ -108,7 +108,7 @@ domains:
           description: libvirt's C(<maxMemory>); null for a domain without memory hotplug.
           type: int
         balloon:
-          description: What the memory balloon leaves the guest of boot memory (and DIMMs), without virtio-mem. Null
+          description: How much of boot memory (and DIMMs) the memory balloon leaves the guest, without virtio-mem. Null
             without a balloon.
           type: int
     live:
@@ -123,7 +123,7 @@ domains:
           type: int
         current_memory:
           description: libvirt's C(<currentMemory>) in bytes. In a running guest it counts plugged memory twice after a
-            reboot, so RV(domains[].memory.current) is the better figure.
+            reboot; use RV(domains[].memory.current) instead.
           type: int
         maximum:
           description: libvirt's C(<maxMemory>), with its C(size) in bytes and its C(slots); null for a domain without memory
@@ -141,14 +141,14 @@ domains:
           description: C(hard_limit), C(soft_limit) and C(swap_hard_limit) in bytes, null for unlimited.
           type: dict
         placement:
-          description: The host's NUMA nodes that memory comes from, C(mode) and C(nodeset).
+          description: The host NUMA nodes that memory comes from, C(mode) and C(nodeset).
           type: dict
         balloon:
           description: The memory balloon.
           type: dict
           contains:
             model:
-              description: Its device, V(none) for none.
+              description: The model of its device; V(none) without a balloon.
               type: str
             autodeflate:
               description: Whether it gives memory back before the guest's out-of-memory killer acts, or null.
@@ -157,14 +157,14 @@ domains:
               description: Whether the guest tells the host which pages it does not use, or null.
               type: bool
             stats_period:
-              description: How often the guest reports statistics, in seconds; V(0) is never.
+              description: How often the guest reports statistics, in seconds; V(0) means never.
               type: int
             target:
-              description: What it leaves of boot memory at the next start, in bytes; null without a balloon.
+              description: How much of boot memory it leaves at the next start, in bytes; null without a balloon.
               type: int
         devices:
           description: Memory devices, with C(model), C(current) (what the guest has plugged, null in a stored definition), and
-            the options of O(virtmem.libvirt.domain_memory#module:devices), null where they don't apply or are left open.
+            the options of O(virtmem.libvirt.domain_memory#module:devices), null where they don't apply or are not set.
           type: list
           elements: dict
         arch:
@@ -178,7 +178,7 @@ domains:
       type: dict
       contains: *definition
     drift:
-      description: In what the running guest differs from the stored definition; null unless there are both.
+      description: The differences between the running guest and the stored definition; null unless the domain has both.
       type: list
       elements: dict
       contains:
@@ -186,7 +186,7 @@ domains:
           description: The device's alias, or null for the domain itself.
           type: str
         option:
-          description: What differs, by option name (V(maximum.size)); V(state) for a device that is in only one of them.
+          description: The option that differs (V(maximum.size)); V(state) for a device that only one of them has.
           type: str
         live:
           description: Its value in the running guest.
@@ -195,7 +195,7 @@ domains:
           description: Its value in the stored definition.
           type: raw
     statistics:
-      description: What the running guest itself reports through its balloon driver, in bytes; null if it does not run.
+      description: The statistics that the running guest reports through its balloon driver, in bytes; null if it does not run.
       type: dict
       contains:
         usable:
@@ -211,17 +211,17 @@ domains:
           description: The balloon's size, or null.
           type: int
         rss:
-          description: What QEMU's process uses on the host.
+          description: The memory that the QEMU process uses on the host.
           type: int
         last_update:
-          description: When the guest reported, in seconds since 1970 on the hypervisor; null for never.
+          description: When the guest last reported, in seconds since 1970 by the hypervisor's clock; null for never.
           type: int
         age:
-          description: How many seconds ago that was, by the target's clock; null for never.
+          description: How many seconds ago it reported, by the target's clock; null for never.
           type: int
         offline_in_guest:
-          description: About how many bytes of plugged memory the guest has left offline. Null where it does not report
-            by itself (RV(domains[].live.balloon.stats_period) is V(0)).
+          description: About how many bytes of plugged memory the guest has left offline. Null if it does not report by
+            itself (RV(domains[].live.balloon.stats_period) is V(0)).
           type: int
   sample:
     - domain: {name: web1, uuid: 6a4c5c3e-7c30-4a1d-9f0e-0d6a3f0b7d5e, state: running}
@@ -240,16 +240,16 @@ duration:
   type: float
   sample: 0.021
 error_code:
-  description: What kind of failure it was.
+  description: The kind of failure.
   returned: failure
   type: str
   sample: domain_not_found
 details:
-  description: The numbers of the message for programs, and libvirt's own text where it said something.
+  description: The numbers in the message for programs, and libvirt's own message if it sent one.
   returned: failure
   type: dict
 hint:
-  description: What to do about it.
+  description: How to solve the problem.
   returned: failure
   type: str
 """

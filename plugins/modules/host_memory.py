@@ -6,25 +6,25 @@
 
 DOCUMENTATION = r"""
 module: host_memory
-short_description: Share the memory of a libvirt host out among its guests
+short_description: Distribute a libvirt host's memory among its guests
 version_added: 1.0.0
 author:
   - The virtmem.libvirt authors (@virtmem)
 description:
-  - Gives each of many guests of one host as much memory as the task says, or as much as a policy makes of what the host has.
-  - All shrinks are asked at once. Growth is asked as memory really comes back, so that what guests have and what they were
-    promised is never more than the host has. A guest that gives back less than it was asked to leaves the others less to
-    grow by, and nothing else.
-  - Guests are resized by the virtio-mem devices that they have, within their sizes and in whole blocks; this module makes no
-    devices. A guest without one always has what it has.
-  - Every guest has its own result in RV(domains), whatever becomes of the others.
+  - Gives each of many guests of one host as much memory as the task or a policy assigns.
+  - All shrinks are requested at once. Growth is requested as memory really comes back. What guests have and what they were
+    promised therefore never exceeds what the host has. If a guest gives back less than requested, the others can grow by
+    less; this has no other effect on them.
+  - Guests are resized with the virtio-mem devices that they have, within the devices' sizes and in whole blocks. This module
+    adds no devices, and a guest without one keeps its memory.
+  - Every guest has its own result in RV(domains), whether or not other guests fail.
 attributes:
   check_mode:
     support: full
     details:
       - Uses a read-only connection, and the plan that the real run carries out.
-      - RV(domains[].after) and RV(domains[].converged) say what a real run ends with if all guests follow.
-      - The guards and O(policy=demand) only have statistics that guests report by themselves to go by.
+      - RV(domains[].after) and RV(domains[].converged) predict the result of a real run, provided that all guests follow.
+      - The guards and O(policy=demand) only use statistics that guests report by themselves.
   diff_mode:
     support: full
     details:
@@ -32,13 +32,13 @@ attributes:
   idempotent:
     support: partial
     details:
-      - Full for O(policy=fixed) and O(policy=fair). With O(policy=demand) the answer follows what guests use.
-      - A guest that still has not followed is waited for again, which changes nothing by itself.
+      - Full for O(policy=fixed) and O(policy=fair). With O(policy=demand) the result depends on what guests use.
+      - If a guest still has not followed, the next run waits for it again. Waiting alone changes nothing.
 options:
   domains:
     description:
-      - The guests that the task is about, and what each can have. A domain that several elements fit counts with the first.
-      - Guests that run and that no element names keep what they have, and the host has that much less to share out.
+      - The guests that the task manages, and the limits of each. If several elements match a domain, the first one counts.
+      - Running guests that no element matches keep what they have, and the host has that much less to distribute.
     type: list
     elements: dict
     required: true
@@ -49,43 +49,42 @@ options:
         required: true
       memory:
         description:
-          - What the guest shall have, boot memory and what virtio-mem devices give on top, as in
+          - How much memory the guest should have, boot memory and what virtio-mem devices give on top, as in
             O(virtmem.libvirt.domain_memory#module:memory).
           - Not together with O(domains[].min) or O(domains[].max).
         type: str
       min:
-        description: What the guest has at least. Boot memory and DIMMs, if this is left out or less.
+        description: The least that the guest gets. Boot memory and DIMMs if this is omitted or less.
         type: str
       max:
-        description: What the guest has at most. What its devices can give, if this is left out or more.
+        description: The most that the guest gets. What its devices can give if this is omitted or more.
         type: str
       weight:
-        description: Its part, in relation to the other guests' weights, from 1 to 10000.
+        description: Its share in proportion to the other guests' weights, from 1 to 10000.
         type: int
         default: 1
   policy:
     description:
       - What a guest without O(domains[].memory) gets between its O(domains[].min) and O(domains[].max).
       - V(fixed) - what it has now.
-      - V(fair) - all get the same for each unit of weight, and who can't take so much leaves it to the others (weighted
-        max-min fairness).
-      - V(demand) - first what it uses by its own statistics and O(guest_reserve) beyond that, shared out like V(fair) if
-        there is not enough; then the rest, by weight.
+      - V(fair) - the same for each unit of weight. What a guest can't take goes to the others (weighted max-min fairness).
+      - V(demand) - first what it uses by its own statistics, plus O(guest_reserve), distributed like V(fair) if the host has
+        not enough for all. Then the rest, by weight.
     type: str
     choices: [fixed, fair, demand]
     default: fixed
   reserve:
     description:
-      - What the host keeps for itself. All else of its memory can be shared out, but for huge pages that are set aside, and
-        for what guests have that the task is not about.
-      - Guests that are bound to NUMA nodes, or use huge pages, share what these have.
+      - What the host keeps for itself. The rest is distributed, except the pools of huge pages and the memory of running
+        guests that O(domains) does not name.
+      - Guests that are bound to NUMA nodes share the memory of these nodes. Guests that use huge pages share their pool.
     type: str
     default: 1GiB
   on_error:
     description:
-      - What a guest's failure means for the others.
-      - V(continue) - nothing. The task fails in the end.
-      - V(stop) - nothing more is asked of any guest. If it is known before anything is asked, nothing is.
+      - What happens to the other guests if one guest fails.
+      - V(continue) - they are resized as planned. The task fails in the end.
+      - V(stop) - no guest is resized any further. If the failure is known before the first request, no guest is resized.
     type: str
     choices: [continue, stop]
     default: continue
@@ -98,26 +97,26 @@ notes:
     Sizes are a number and a unit: V(2GiB), V(512 MiB), V(1.5GiB), V(10GB) (1000-based), V(2G) (1024-based, as in
     virsh). V(0) needs no unit; every other number does, because a bare number is KiB to libvirt and bytes to others.
     Sizes in results are integers, in bytes.
-  - A guest of the task that is off takes part with its stored definition, and counts with what it gets at its start, so that
-    it can be started at any time. Leave it out of O(domains) to give its memory to others.
-  - A domain that a pattern fits and that has no definition of O(scope) is left out without a word.
-  - With O(on_partial=rollback) one guest's shortfall sends all guests back to what they were asked for before, as far as
-    memory comes back for it within O(wait_timeout).
-  - Without O(wait) only growth is asked that the host has room for at once.
+  - If a guest of the task is off, its stored definition takes part. It counts with what the guest gets at its start, so that
+    it can be started at any time. Remove it from O(domains) to give its memory to others.
+  - Domains that match a pattern but have no definition for O(scope) are skipped silently.
+  - With O(on_partial=rollback), the shortfall of one guest returns all guests to their previous requests, as far as memory
+    comes back for that within O(wait_timeout).
+  - With O(wait=false), only growth that the host has room for at once is requested.
 seealso:
   - module: virtmem.libvirt.host_memory_info
   - module: virtmem.libvirt.domain_memory
 """
 
 EXAMPLES = r"""
-- name: Three guests have what they shall have
+- name: Give three guests a fixed amount of memory
   virtmem.libvirt.host_memory:
     domains:
       - {domain: web1, memory: 8GiB}
       - {domain: web2, memory: 8GiB}
       - {domain: db1, memory: 32GiB}
 
-- name: Forty guests share this host, databases with three times the weight
+- name: Distribute the host's memory among forty guests, databases with three times the weight
   virtmem.libvirt.host_memory:
     domains:
       - {domain: "db*", min: 8GiB, weight: 3}
@@ -126,14 +125,14 @@ EXAMPLES = r"""
     reserve: 8GiB
   register: shared
 
-- name: Tell who has not got its share
+- name: Show which guests do not have their share
   ansible.builtin.debug:
     msg: "{{ item.domain.name }}: {{ item.msg | default('others have not given back enough yet') }}"
   loop: "{{ shared.domains | rejectattr('converged') }}"
   loop_control:
     label: "{{ item.domain.name }}"
 
-- name: What guests use and 1 GiB beyond comes first, the rest goes by weight
+- name: Give each guest what it uses plus 1 GiB, and distribute the rest by weight
   virtmem.libvirt.host_memory:
     domains:
       - domain: "*"
@@ -158,7 +157,7 @@ EXAMPLES = r"""
     policy: fair
     reserve: 20GiB
 
-- name: Be content with what guests give back
+- name: Accept what the guests give back
   virtmem.libvirt.host_memory:
     domains:
       - {domain: web1, memory: 4GiB}
@@ -166,7 +165,7 @@ EXAMPLES = r"""
     on_partial: settle
     wait_timeout: 60
 
-- name: All or nothing
+- name: Resize all guests or none
   virtmem.libvirt.host_memory:
     domains:
       - {domain: web1, memory: 4GiB}
@@ -174,7 +173,7 @@ EXAMPLES = r"""
     on_partial: rollback
     on_error: stop
 
-- name: Only for the next start
+- name: Change the next start only
   virtmem.libvirt.host_memory:
     domains:
       - domain: "batch*"
@@ -184,7 +183,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 host:
-  description: What there was to share out, in bytes. Null if that was not found out.
+  description: The memory that there was to distribute, in bytes. Null if it was not determined.
   returned: always
   type: dict
   contains:
@@ -192,24 +191,25 @@ host:
       description: All memory of the host.
       type: int
     reserve:
-      description: What it keeps.
+      description: What the host keeps for itself.
       type: int
     others:
-      description: What else can't be shared out, huge pages and what guests have that the task is not about.
+      description: "Memory not available to the task: pools of huge pages and other running guests."
       type: int
     budget:
       description: What is left for the guests of the task.
       type: int
     limits:
-      description: All that was kept to, the host as a whole first; then NUMA nodes and huge pages that guests are bound to.
+      description: All limits that applied. The host as a whole comes first, then NUMA nodes and huge pages that guests are
+        bound to.
       type: list
       elements: dict
       contains:
         where:
-          description: Which memory, in words.
+          description: The memory that is limited, as text.
           type: str
         size:
-          description: What the guests that use it may have together.
+          description: The most that the guests that use it can have together.
           type: int
   sample:
     total: 270582939648
@@ -234,27 +234,27 @@ domains:
           description: Its UUID, null if it was not found.
           type: str
         state:
-          description: libvirt's word for its state, such as V(running) or V(shutoff); null if it is gone.
+          description: Its state as libvirt names it, such as V(running) or V(shutoff). Null if the domain has gone.
           type: str
     changed:
-      description: Whether it is asked for something else than before.
+      description: Whether the request to it changed.
       type: bool
     planned:
-      description: What the policy gives it, in bytes. Null where it could not be looked at.
+      description: What the policy gives it, in bytes. Null if the domain could not be read.
       type: int
     before:
-      description: Its memory before the task. Null for a definition that is not there, or that O(scope) does not look at.
+      description: Its memory before the task. Null for a definition that does not exist or that O(scope) excludes.
       type: dict
       contains:
         live:
           description: The running guest's, with the keys of RV(virtmem.libvirt.domain_memory_info#module:domains[].memory)
-            but C(balloon).
+            except C(balloon).
           type: dict
         config:
           description: The stored definition's, with the same keys; nothing is plugged there.
           type: dict
     after:
-      description: The same after the task; in check mode, what a real run ends with if all guests follow.
+      description: The same after the task. In check mode, what a real run leads to if all guests follow.
       type: dict
       contains:
         live:
@@ -264,8 +264,8 @@ domains:
           description: The stored definition's.
           type: dict
     steps:
-      description: What was written, or would be in check mode, with the keys of
-        RV(virtmem.libvirt.domain_memory#module:steps). Growth that was asked bit by bit is one step.
+      description: The changes that were made, or would be in check mode, with the keys of
+        RV(virtmem.libvirt.domain_memory#module:steps). Growth that was requested in several parts is one step.
       type: list
       elements: dict
     converged:
@@ -276,15 +276,15 @@ domains:
       returned: failure of this guest
       type: str
     error_code:
-      description: What kind of failure it was.
+      description: The kind of failure.
       returned: failure of this guest
       type: str
     details:
-      description: The numbers of the message for programs.
+      description: The numbers in the message for programs.
       returned: failure of this guest
       type: dict
     hint:
-      description: What to do about it.
+      description: How to solve the problem.
       returned: failure of this guest
       type: str
   sample:
@@ -296,21 +296,21 @@ domains:
         - {action: resize, scope: live, device: ua-virtiomem0, from: 6442450944, to: 2147483648, done: true}
         - {action: resize, scope: config, device: ua-virtiomem0, from: 6442450944, to: 2147483648, done: true}
 totals:
-  description: Sums over RV(domains). Null if nothing was read.
+  description: Sums over RV(domains). Null if no domain was read.
   returned: always
   type: dict
   contains:
     domains:
-      description: How many there are.
+      description: The number of domains.
       type: int
     changed:
-      description: How many changed.
+      description: The number of domains that changed.
       type: int
     failed:
-      description: How many failed.
+      description: The number of domains that failed.
       type: int
     before:
-      description: What running guests were asked to have (C(requested)) and had (C(current)) before the task, in bytes.
+      description: What running guests were asked to use (C(requested)) and had (C(current)) before the task, in bytes.
       type: dict
     after:
       description: The same after the task.
@@ -331,7 +331,7 @@ duration:
   type: float
   sample: 1.402
 diff:
-  description: What each domain is asked to have, before and after, as a table.
+  description: The memory that is requested of each domain, before and after, as a table.
   returned: always
   type: dict
   contains:
@@ -342,17 +342,17 @@ diff:
       description: After.
       type: str
 error_code:
-  description: What kind of failure it was. If guests failed, that of the first one.
+  description: The kind of failure. If guests failed, that of the first one.
   returned: failure
   type: str
   sample: host_lacks_memory
 details:
-  description: The numbers of the message for programs. If guests failed, C(domains) has their error codes by name.
+  description: The numbers in the message for programs. If guests failed, C(domains) has their error codes by name.
   returned: failure
   type: dict
   sample: {needed: 274877906944, available: 244813135872, missing: 30064771072}
 hint:
-  description: What to do about it.
+  description: How to solve the problem.
   returned: failure
   type: str
 """

@@ -6,13 +6,14 @@
 
 DOCUMENTATION = r"""
 module: host_memory_info
-short_description: Read what memory a libvirt host has, what its guests were promised, and what it can do
+short_description: Get information about a libvirt host's memory and features
 version_added: 1.0.0
 author:
   - The virtmem.libvirt authors (@virtmem)
 description:
-  - Returns the memory of a hypervisor by NUMA node, its huge pages, what its guests were promised and what they have, and
-    which of the features of this collection it has, with a reason for each that it has not.
+  - Returns the memory of a hypervisor by NUMA node, its huge pages, and the memory that its guests were promised and have.
+  - Returns the features that this collection can use, whether the hypervisor supports each of them, and the reason if it does
+    not.
 extends_documentation_fragment:
   - virtmem.libvirt._attributes
   - virtmem.libvirt._attributes.info_module
@@ -29,13 +30,13 @@ EXAMPLES = r"""
   virtmem.libvirt.host_memory_info:
   register: info
 
-- name: Show what its guests were promised, and what they could ask for
+- name: Show what its guests were promised, and what they could be given
   ansible.builtin.debug:
     msg: >-
       {{ info.host.guests.running.domains }} guests were promised {{ info.host.overcommit.requested * 100 }} % of its
       memory, and could be given {{ info.host.overcommit.maximum * 100 }} %.
 
-- name: Go on only where virtio-mem devices can be unplugged
+- name: Continue only if virtio-mem devices can be unplugged
   ansible.builtin.assert:
     that: info.host.features.virtio_mem_unplug.supported
     fail_msg: "{{ info.host.features.virtio_mem_unplug.reason }}"
@@ -58,10 +59,10 @@ host:
       description: All its memory, huge pages included.
       type: int
     available:
-      description: What it could give to guests now without swapping (page cache counts as available).
+      description: What it can give to guests now without swapping (page cache counts as available).
       type: int
     nodes:
-      description: Its NUMA nodes. libvirt's totals lack what a host got by memory hotplug.
+      description: Its NUMA nodes. libvirt's totals do not include memory that was hotplugged into the host.
       type: list
       elements: dict
       contains:
@@ -72,14 +73,14 @@ host:
           description: All its memory, huge pages included.
           type: int
         available:
-          description: What it could give now.
+          description: What it can give to guests now.
           type: int
         huge_pages:
           description: Its pools of huge pages, by page C(size), with their C(total) and C(free) bytes.
           type: list
           elements: dict
     huge_pages:
-      description: The same over all nodes.
+      description: The pools of huge pages, summed over all nodes.
       type: list
       elements: dict
       contains:
@@ -87,46 +88,46 @@ host:
           description: The size of a page.
           type: int
         total:
-          description: What is set aside.
+          description: The size of the pool.
           type: int
         free:
-          description: What of it no guest uses.
+          description: The free part of the pool.
           type: int
     guests:
       description: Sums over all guests.
       type: dict
       contains:
         running:
-          description: Guests that run, as they are.
+          description: Guests that run, as they are now.
           type: dict
           contains:
             domains:
-              description: How many.
+              description: The number of guests.
               type: int
             boot:
-              description: What they started with.
+              description: The memory that they started with.
               type: int
             requested:
-              description: What they are asked to use, boot memory and devices.
+              description: The memory that they are asked to use, boot memory and devices.
               type: int
             current:
-              description: What they have, boot memory and what is plugged.
+              description: The memory that they have, boot memory and what is plugged.
               type: int
             maximum:
-              description: What they could be asked to use with the devices that they have.
+              description: The memory that they could be asked to use with the devices that they have.
               type: int
         stopped:
-          description: Guests that don't run, as their start would make them; the keys are the same.
+          description: Guests that don't run, as they would start; the keys are the same.
           type: dict
     overcommit:
-      description: What running guests were promised, as a share of the host's memory; more than 1 is overcommitment.
+      description: What running guests were promised, as a share of the host's memory; more than 1 means overcommitment.
       type: dict
       contains:
         requested:
-          description: What they are asked to use.
+          description: The share that they are asked to use.
           type: float
         maximum:
-          description: What they could be asked to use.
+          description: The share that they could be asked to use.
           type: float
     versions:
       description: The hypervisor's software.
@@ -140,10 +141,11 @@ host:
           type: str
     features:
       description:
-        - What can be done here. Each has C(supported) (a boolean), and C(reason), why it is not; null where it is.
+        - The features that this hypervisor supports or not. Each has C(supported) (a boolean) and C(reason), why the feature
+          is not supported; null if it is.
         - V(virtio_mem), V(virtio_mem_unplug) (with a machine type from 8.1), V(guest_address), V(dynamic_memslots),
           V(device_driver) (O(virtmem.libvirt.domain_memory#module:devices[].driver)), V(virtio_pmem), V(sgx_epc)
-          (as far as libvirt and QEMU go; only a guest's start tells whether the processor has SGX),
+          (libvirt and QEMU support it; only a guest's start shows whether the processor has SGX),
           V(allocation_threads), V(numa_node_without_memory), V(huge_pages), V(kvm).
       type: dict
   sample:
@@ -167,16 +169,16 @@ duration:
   type: float
   sample: 0.034
 error_code:
-  description: What kind of failure it was.
+  description: The kind of failure.
   returned: failure
   type: str
   sample: connection_failed
 details:
-  description: The numbers of the message for programs, and libvirt's own text where it said something.
+  description: The numbers in the message for programs, and libvirt's own message if it sent one.
   returned: failure
   type: dict
 hint:
-  description: What to do about it.
+  description: How to solve the problem.
   returned: failure
   type: str
 """

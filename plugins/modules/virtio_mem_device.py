@@ -6,7 +6,7 @@
 
 DOCUMENTATION = r"""
 module: virtio_mem_device
-short_description: Give a running guest memory, and take it back, with a virtio-mem device
+short_description: Manage a virtio-mem device of a libvirt domain
 version_added: 1.0.0
 author:
   - The virtmem.libvirt authors (@virtmem)
@@ -14,24 +14,26 @@ description:
   - Adds, resizes and removes one virtio-mem device of a libvirt domain, in the running guest, in the stored definition,
     or in both, and waits until the guest has followed.
   - A device has a maximum (O(size)) that it can give the guest, and an amount that the guest is asked to use now
-    (O(requested)). Resizing means to change the latter; it works up and down, without a reboot, in steps of O(block).
-  - An option that is left out keeps what is there.
-  - Whatever would not work is refused before anything is touched, with the numbers, the nearest value that would work,
-    and an RV(error_code).
+    (O(requested)). Resizing changes the latter. It works up and down, without a reboot, in steps of O(block).
+  - Only O(requested) can change in a running guest. With O(scope=auto) and O(scope=both), other changes are written to the
+    stored definition, named in RV(pending), and take effect at the next start.
+  - An option that is omitted keeps its current value.
+  - A task that can't work is refused before anything changes, with the numbers, the nearest value that works, and an
+    RV(error_code).
 attributes:
   check_mode:
     support: full
     details:
       - Uses a read-only connection, and the plan that the real run carries out.
-      - RV(after) and RV(converged) say what a real run ends with if the guest follows.
+      - RV(after) and RV(converged) predict the result of a real run, provided that the guest follows.
   diff_mode:
     support: full
     details:
-      - The diff is the device's own XML, without addresses that libvirt chooses and without what the guest has plugged.
+      - The diff shows the device's own XML, without addresses that libvirt chooses and without what the guest has plugged.
   idempotent:
     support: full
     details:
-      - A guest that still has not followed is waited for again, which changes nothing by itself.
+      - If the guest still has not followed, the next run waits for it again. Waiting alone changes nothing.
       - After O(on_partial=settle) or O(on_partial=rollback) the next run asks the guest again.
 options:
   domain:
@@ -40,13 +42,13 @@ options:
     required: true
   state:
     description:
-      - V(present) makes the device be there and have the stated options.
+      - V(present) ensures that the device exists with the given options.
       - >-
-        V(absent) takes all its memory back, waits for that and a second more (Linux locks up if it is hurried), and then
-        unplugs it and takes it out of the stored definition.
-        Where QEMU (before 8.1) or the machine type (before 8.1) can't unplug, the device stays in the running guest with
+        V(absent) takes all its memory back and waits for that. It waits for another second, because Linux can lock up
+        without that pause. It then unplugs the device and removes it from the stored definition.
+        If QEMU (before 8.1) or the machine type (before 8.1) can't unplug, the device stays in the running guest with
         nothing plugged, leaves the stored definition, and RV(restart_required) is V(true). With O(scope=live) such a
-        task is refused instead.
+        task is refused.
     type: str
     choices: [present, absent]
     default: present
@@ -56,18 +58,18 @@ extends_documentation_fragment:
   - virtmem.libvirt._change
   - virtmem.libvirt._device
 notes:
-  - The domain must be prepared for memory hotplug, with C(<maxMemory>) and a guest NUMA node; adding those needs a restart
-    of the guest.
+  - The domain must be prepared for memory hotplug, with C(<maxMemory>) and a guest NUMA node. Adding them requires a restart
+    of the guest; M(virtmem.libvirt.domain_memory) can do both.
   - >-
     The guest needs Linux 5.8 or later with the C(virtio_mem) driver. What it can give back depends on how it uses the
-    memory; kernel option C(memhp_default_state=online_movable) is the best help.
+    memory; the kernel option C(memhp_default_state=online_movable) helps best.
   - RV(device.current) is what the guest has plugged. A guest without a policy (Debian 12) leaves it offline, and
     can't use it; see RV(device.offline_in_guest).
-  - Memory ballooning of the same guest is a matter of its own, and not changed here.
+  - This module does not change the memory balloon of the guest.
 seealso:
   - module: virtmem.libvirt.domain_memory_info
   - name: virtio-mem user guide
-    description: What the device can and can't do, by its authors.
+    description: What the device can and can't do, written by its authors.
     link: https://virtio-mem.gitlab.io/user-guide/
   - name: libvirt domain XML, memory devices
     description: The elements behind the options.
@@ -81,7 +83,7 @@ EXAMPLES = r"""
     size: 16GiB
     requested: 6GiB
 
-- name: Grow web1, and wait for the guest (its only device is meant)
+- name: Grow the only device of web1, and wait for the guest
   virtmem.libvirt.virtio_mem_device:
     domain: web1
     requested: 8GiB
@@ -91,14 +93,14 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     msg: "{{ grown.domain.name }} uses {{ (grown.device.current / 1024 ** 3) | round(1) }} GiB of its device"
 
-- name: Take memory back; be content with what the guest gives within a minute
+- name: Take memory back, and accept what the guest gives within a minute
   virtmem.libvirt.virtio_mem_device:
     domain: web1
     requested: 1GiB
     wait_timeout: 60
     on_partial: settle
 
-- name: Take memory back entirely, or not at all
+- name: Take all memory back, or none
   virtmem.libvirt.virtio_mem_device:
     domain: web1
     requested: 0
@@ -115,7 +117,7 @@ EXAMPLES = r"""
     node_mask: "{{ item }}"
   loop: [0, 1]
 
-- name: Prepare the next start of a guest, and leave the running one alone
+- name: Change the device at the next start, and leave the running guest alone
   virtmem.libvirt.virtio_mem_device:
     domain: db1
     alias: ua-virtiomem0
@@ -130,7 +132,7 @@ EXAMPLES = r"""
     requested: 2GiB
     access: shared
 
-- name: Ask, and don't wait
+- name: Change the request without waiting for the guest
   virtmem.libvirt.virtio_mem_device:
     domain: web1
     requested: 4GiB
@@ -142,11 +144,11 @@ EXAMPLES = r"""
     state: absent
   register: removed
 
-- name: Tell whether the guest must be powered off for that
+- name: Show whether the guest must be powered off for that
   ansible.builtin.debug:
-    msg: "{{ removed.pending | default(['Nothing is left to do.'], true) }}"
+    msg: "{{ removed.pending | default(['Nothing is pending.'], true) }}"
 
-- name: Try, and do something else where the guest can't spare it
+- name: Handle a guest that can't spare the memory
   block:
     - name: Take 4 GiB back
       virtmem.libvirt.virtio_mem_device:
@@ -155,14 +157,14 @@ EXAMPLES = r"""
         guest_reserve: 512MiB
       register: shrunk
   rescue:
-    - name: Say why
+    - name: Show why
       ansible.builtin.debug:
         msg: "{{ ansible_failed_result.error_code }}: {{ ansible_failed_result.hint }}"
 """
 
 RETURN = r"""
 domain:
-  description: The domain that was meant.
+  description: The domain.
   returned: always
   type: dict
   contains:
@@ -173,12 +175,12 @@ domain:
       description: Its UUID, null if it was not found.
       type: str
     state:
-      description: libvirt's word for its state, such as V(running), V(paused) or V(shutoff).
+      description: Its state as libvirt names it, such as V(running), V(paused) or V(shutoff).
       type: str
   sample: {name: web1, uuid: 6a4c5c3e-7c30-4a1d-9f0e-0d6a3f0b7d5e, state: running}
 device:
-  description: The device as it is now, the live one if there is one, else that of the stored definition. Null if it is in
-    neither.
+  description: The device as it is now. This is the live device if the running guest has it, else the stored one. Null if
+    neither definition has it.
   returned: always
   type: dict
   contains:
@@ -192,22 +194,22 @@ device:
       description: The guest NUMA node.
       type: int
     size:
-      description: The most it can give, in bytes.
+      description: The most that it can give, in bytes.
       type: int
     block:
       description: The unit in which it gives, in bytes.
       type: int
     requested:
-      description: What the guest is asked to use, in bytes.
+      description: The memory that the guest is asked to use, in bytes.
       type: int
     current:
-      description: What the guest has plugged, in bytes. Null in a stored definition.
+      description: The memory that the guest has plugged, in bytes. Null in a stored definition.
       type: int
     page_size:
-      description: The size of the host's pages that back it, in bytes, null if the XML leaves that open.
+      description: The size of the host's pages that back it, in bytes. Null if the XML does not set it.
       type: int
     node_mask:
-      description: The host NUMA nodes that it is taken from.
+      description: The host NUMA nodes that its memory comes from.
       type: str
     access:
       description: V(shared), V(private) or null.
@@ -219,16 +221,15 @@ device:
       description: Whether QEMU uses several memory slots, or null.
       type: bool
     guest_address:
-      description: Where the memory is in the guest, in hexadecimal, null if libvirt does not say.
+      description: The guest physical address of its memory, in hexadecimal. Null if libvirt does not report it.
       type: str
     pci_address:
       description: Its PCI address.
       type: str
     offline_in_guest:
       description:
-        - About how many bytes of its plugged memory the guest has left offline, so that it can't use them.
-        - Only known (not null) where the guest reports statistics by itself every few seconds, and was not changed by
-          this task.
+        - About how many bytes of its plugged memory the guest has left offline. It can't use them.
+        - Null unless the guest reports statistics by itself every few seconds and this task did not change it.
       type: int
   sample:
     alias: ua-virtiomem0
@@ -247,8 +248,8 @@ device:
     pci_address: "0000:04:00.0"
     offline_in_guest: null
 before:
-  description: The device in each definition before the task, with the keys of RV(device). Null where it is not, or where
-    O(scope) does not look.
+  description: The device in each definition before the task, with the keys of RV(device). Null for a definition that does
+    not have it or that O(scope) excludes.
   returned: always
   type: dict
   contains:
@@ -259,7 +260,7 @@ before:
       description: In the stored definition.
       type: dict
 after:
-  description: The same after the task; in check mode, what a real run ends with if the guest follows.
+  description: The same after the task. In check mode, what a real run leads to if the guest follows.
   returned: always
   type: dict
   contains:
@@ -270,15 +271,15 @@ after:
       description: In the stored definition.
       type: dict
 steps:
-  description: What was written, or would be in check mode, in order. After a failure, what was done and what was not.
+  description: The changes that were made, or would be in check mode, in order. After a failure, also those that were not made.
   returned: always
   type: list
   elements: dict
   contains:
     action:
-      description: V(attach), V(resize), V(redefine) (other options of the stored device), V(detach), or
-        V(set_current_memory) (the balloon's target of the stored definition, which libvirt spoils when it adds or removes
-        a device).
+      description: V(attach), V(resize), V(redefine) (change other options of the stored device), V(detach), or
+        V(set_current_memory) (correct the balloon's target in the stored definition, which libvirt gets wrong when it adds
+        or removes a device).
       type: str
     scope:
       description: V(live) or V(config).
@@ -293,13 +294,13 @@ steps:
       description: The requested size after, in bytes; for V(redefine) a dictionary of the options that change.
       type: raw
     done:
-      description: Whether it was done.
+      description: Whether the step was carried out.
       type: bool
   sample:
     - {action: resize, scope: live, device: ua-virtiomem0, from: 2147483648, to: 6442450944, done: true}
     - {action: resize, scope: config, device: ua-virtiomem0, from: 2147483648, to: 6442450944, done: true}
 converged:
-  description: Whether the guest has what the task asks for. V(true) where no running guest is concerned.
+  description: Whether the guest has what the task requests. V(true) if the task does not concern a running guest.
   returned: always
   type: bool
 duration:
@@ -308,11 +309,11 @@ duration:
   type: float
   sample: 1.184
 restart_required:
-  description: Whether something of what the task asks for waits for the guest's next power-off and start.
+  description: Whether part of what the task requests waits for the guest's next power-off and start.
   returned: always
   type: bool
 pending:
-  description: What that is, in words.
+  description: What waits for the restart, one sentence for each option.
   returned: always
   type: list
   elements: str
@@ -335,17 +336,18 @@ diff:
       description: The domain's name.
       type: str
 error_code:
-  description: What kind of failure it was, for rescue blocks. The collection's guide has the table.
+  description: The kind of failure, for rescue blocks. See
+    R(the table of error codes, ansible_collections.virtmem.libvirt.docsite.virtio_mem_guide).
   returned: failure
   type: str
   sample: guest_needs_memory
 details:
-  description: The numbers of the message for programs, sizes in bytes, and libvirt's own text where it said something.
+  description: The numbers in the message for programs, sizes in bytes, and libvirt's own message if it sent one.
   returned: failure
   type: dict
   sample: {usable: 734003200, shrink: 1073741824, guest_reserve: 134217728, nearest: 545259520}
 hint:
-  description: What to do about it.
+  description: How to solve the problem.
   returned: failure
   type: str
 """
