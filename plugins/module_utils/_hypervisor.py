@@ -237,7 +237,8 @@ class LibvirtHypervisor:
 
     def _no_such_domain(self, name: str) -> VirtmemError:
         try:
-            names = [domain.name for domain in self.domains()]
+            listed = self.read("list the domains", lambda connection: connection.listAllDomains(0))
+            names = [str(domain.name()) for domain in listed]
         except VirtmemError:
             names = []  # a user who may not list them
         import difflib  # for this failure alone
@@ -250,34 +251,21 @@ class LibvirtHypervisor:
             details={"domain": name, "uri": self.uri, "nearest": close},
         )
 
-    def domains(self) -> list[LibvirtDomain]:
-        listed = self.read("list the domains", lambda connection: connection.listAllDomains(0))
-        return [LibvirtDomain(self, domain) for domain in listed]
-
     def survey(self) -> list[Sighting]:
         listed, persistent, saved = self.read("list the domains", _all_domains)
-        try:
-            found = self.read("read the guest's statistics", _all_statistics)
-        except VirtmemError as error:
-            if error.code != "timeout":
-                raise
-            # A QEMU that does not answer holds up the statistics of all, also with NOWAIT (libvirt 9.0).
-            found = self.read("list the domains", lambda _connection: _states_alone(listed))
+        states = self.read("list the domains", _all_states)
         sightings = []
         for domain in listed:
             uuid, active = str(domain.UUIDString()), domain.ID() >= 0  # both as they were listed: no calls
-            raw = found.get(uuid, {})
             state = DomainState(
                 name=str(domain.name()),
                 uuid=uuid,
-                state=_state_word(raw.get("state.state", 0)),
+                state=_state_word(states.get(uuid, 0)),
                 active=active,
                 persistent=uuid in persistent,
                 saved=not active and uuid in saved,
             )
-            balloon = _balloon_part(raw)
-            statistics = _statistics(balloon) if active and balloon else None
-            sightings.append(Sighting(LibvirtDomain(self, domain), state, statistics))
+            sightings.append(Sighting(LibvirtDomain(self, domain), state))
         return sightings
 
     def capabilities(self) -> str:
@@ -340,15 +328,14 @@ def _all_domains(connection: VirConnect) -> tuple[list[VirDomain], set[str], set
     )
 
 
-def _all_statistics(connection: VirConnect) -> dict[str, dict[str, int]]:
-    # Without waiting: one domain that another job holds shall not hold up all the others.
-    what = libvirt.VIR_DOMAIN_STATS_STATE | libvirt.VIR_DOMAIN_STATS_BALLOON
-    flags = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
-    return {domain.UUIDString(): raw for domain, raw in connection.getAllDomainStats(what, flags)}
+def _all_states(connection: VirConnect) -> dict[str, int]:
+    """The number of each domain's state, by UUID.
 
-
-def _states_alone(domains: t.Sequence[VirDomain]) -> dict[str, dict[str, int]]:
-    return {domain.UUIDString(): {"state.state": domain.state()[0]} for domain in domains}
+    No statistics with it: those of the balloon come from QEMU's monitor, and one QEMU that does not answer holds up the
+    call for all domains, also with NOWAIT (libvirt 9.0, 11.3, 12.8). The state is the daemon's own knowledge.
+    """
+    found = connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0)
+    return {domain.UUIDString(): raw.get("state.state", 0) for domain, raw in found}
 
 
 def _huge_pages(connection: VirConnect, page_size: int, nodes: t.Sequence[int] | None) -> HostMemory:
@@ -390,12 +377,6 @@ def _version(number: int) -> tuple[int, int, int]:
 
 def _state_word(number: int) -> str:
     return _STATES[number] if number < len(_STATES) else "unknown"
-
-
-def _balloon_part(raw: t.Mapping[str, int]) -> dict[str, int]:
-    """virConnectGetAllDomainStats as virDomainMemoryStats has it. Its `current` is no `actual`: it counts virtio-mem."""
-    part = {name.partition(".")[2]: number for name, number in raw.items() if name.startswith("balloon.")}
-    return {name.replace("last-update", "last_update"): number for name, number in part.items()}
 
 
 def _statistics(raw: t.Mapping[str, int]) -> GuestStatistics:

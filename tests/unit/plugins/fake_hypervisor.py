@@ -999,10 +999,7 @@ class FakeHypervisor:
 
     def survey(self) -> list[Sighting]:
         self.calls.append(("survey", None))
-        return [
-            Sighting(domain, domain.state_now(), domain.statistics_now() if domain.live else None)
-            for domain in self.domains()
-        ]
+        return [Sighting(domain, domain.state_now()) for domain in self.domains()]
 
     @contextmanager
     def watch(self) -> t.Iterator[FakeHostWatch]:
