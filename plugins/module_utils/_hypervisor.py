@@ -13,6 +13,7 @@ import threading
 import traceback
 import typing as t
 from contextlib import contextmanager, suppress
+from functools import cache
 from urllib.parse import urlsplit
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils import _host_files, _libvirt_errors, _link
@@ -46,6 +47,8 @@ _OPEN_TIMEOUT: t.Final = 30.0
 # A frozen link blocks a call for ever, but for keepalive with a running event loop: interval and count, so 20 s.
 _KEEPALIVE: t.Final = (5, 3)
 _CLOSE_TIMEOUT: t.Final = 2.0
+# A closed connection's sockets are freed by the event loop, when it has nothing else to do; in milliseconds.
+_LINGER: t.Final = 1
 # A domain that once did not answer is asked no longer than this, in seconds: what came of the task shall be told soon.
 _SHORT_TIMEOUT: t.Final = 2.0
 # Memory that is allocated in advance, or moved to another node, takes its time: a terabyte some minutes.
@@ -79,11 +82,24 @@ def _call(name: str) -> t.Iterator[None]:
         ) from None
 
 
+def _ignore(*_args: object) -> None:
+    """Nothing is to be done."""
+
+
 class _EventLoop:
-    """libvirt's default event loop, run by a thread of its own: events and keepalive need one that runs."""
+    """libvirt's default event loop, run by a thread while a connection is open: events and keepalive need one that runs.
+
+    There is one for the process, which libvirt keeps, and which may have many tasks (Mitogen).
+    """
 
     def __init__(self) -> None:
         libvirt.virEventRegisterDefaultImpl()
+        # One timer for all, because the binding never frees what it notes of one (libvirt-python 9.0).
+        self._timer = libvirt.virEventAddTimeout(-1, self._end, None)
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+
+    def start(self) -> None:
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="libvirt-events", daemon=True)
         self._thread.start()
@@ -93,9 +109,18 @@ class _EventLoop:
             libvirt.virEventRunDefaultImpl()
 
     def stop(self) -> None:
+        libvirt.virEventUpdateTimeout(self._timer, _LINGER)
+        if self._thread:
+            self._thread.join(_CLOSE_TIMEOUT)
+
+    def _end(self, timer: int, _data: object) -> None:
+        libvirt.virEventUpdateTimeout(timer, -1)
         self._stopping = True
-        libvirt.virEventAddTimeout(0, lambda *_args: None, None)  # wakes the loop, so that it sees the flag
-        self._thread.join(_CLOSE_TIMEOUT)
+
+
+@cache
+def _event_loop() -> _EventLoop:
+    return _EventLoop()
 
 
 def _ask(name: str, work: t.Callable[[], Result], timeout: float = _link.CALL_TIMEOUT) -> Result:
@@ -112,27 +137,39 @@ def connect(
 ) -> LibvirtHypervisor:
     """Open a connection. Raises VirtmemError (connection_failed, permission_denied)."""
     # Without a handler libvirt prints each error to stderr, also those that we handle.
-    libvirt.registerErrorHandler(lambda *_args: None, None)
-    loop = _EventLoop()
+    libvirt.registerErrorHandler(_ignore, None)
+
+    def open_once() -> VirConnect:
+        return _open(uri, read_only, user, password)
+
+    _event_loop().start()
+    try:
+        connection = _opened(uri, open_once, timeout)
+        return LibvirtHypervisor(uri, connection, _link.Reopening(open_once, (libvirt.libvirtError, TimeoutError)))
+    except BaseException:
+        _end_threads()
+        raise
+
+
+def _end_threads() -> None:
+    """No thread stays in the process, which may be kept for the next task, but one whose call hangs."""
+    _link.end_idle()
+    _event_loop().stop()
+
+
+def _opened(uri: str, open_once: t.Callable[[], VirConnect], timeout: float) -> VirConnect:
     try:
         with _call("open"):
-            connection = _link.bounded(lambda: _open(uri, read_only, user, password), timeout)
+            return _link.bounded(open_once, timeout)
     except ValueError:  # a NUL in the text
-        loop.stop()
         raise VirtmemError("connection_failed", f"{uri!r} is no libvirt URI.", details={"uri": uri}) from None
     except TimeoutError:
-        loop.stop()
         raise VirtmemError(
             "connection_failed",
             f"No connection to libvirt: {uri} did not answer in {timeout:g} s.",
             hint="Check the option uri and the network between.",
             details={"uri": uri, "timeout": timeout},
         ) from None
-    except BaseException:
-        loop.stop()
-        raise
-    reopening = _link.Reopening(lambda: _open(uri, read_only, user, password), (libvirt.libvirtError, TimeoutError))
-    return LibvirtHypervisor(uri, connection, loop, reopening)
 
 
 def _open(uri: str, read_only: bool, user: str | None, password: str | None) -> VirConnect:
@@ -150,15 +187,13 @@ def _open(uri: str, read_only: bool, user: str | None, password: str | None) -> 
 class LibvirtHypervisor:
     """See _protocol.Hypervisor."""
 
-    def __init__(
-        self, uri: str, connection: VirConnect, loop: _EventLoop, reopening: _link.Reopening | None = None
-    ) -> None:
+    def __init__(self, uri: str, connection: VirConnect, reopening: _link.Reopening | None = None) -> None:
         self.uri = uri
         self.epoch = 0  # how often the link was made anew
-        self._loop = loop
         self._reopening = reopening
         self._is_broken = False
         self._watches: set[_LibvirtWatch] = set()
+        self.domains: list[LibvirtDomain] = []  # that hold a handle of the connection
         self._keep(connection)
         # libvirt's own word: what the task calls it may be an alias (uri_aliases of libvirt.conf).
         with _call("open"):
@@ -205,6 +240,7 @@ class LibvirtHypervisor:
             return False
         self._is_broken = False
         self.epoch += 1
+        self._close_connection()
         self._keep(connection)
         for watch in list(self._watches):
             watch.listen(connection)
@@ -294,12 +330,18 @@ class LibvirtHypervisor:
         return _host_files.thp_size() if self._is_local else None
 
     def close(self) -> None:
+        # libvirt closes a connection when nothing holds it any more, and what was read of a domain may live on.
+        while self.domains:
+            self.domains.pop().let_go()
+        self._close_connection()
+        _end_threads()
+
+    def _close_connection(self) -> None:
         # Where the link was broken already, nothing is owed to it. The close callback holds a reference.
         with suppress(libvirt.libvirtError):
             self._connection.unregisterCloseCallback()
         with suppress(libvirt.libvirtError):
             self._connection.close()
-        self._loop.stop()
 
     @contextmanager
     def watch(self) -> t.Iterator[_LibvirtHostWatch]:
@@ -399,14 +441,16 @@ class LibvirtDomain:
     """See _protocol.Domain."""
 
     def __init__(self, hypervisor: LibvirtHypervisor, domain: VirDomain) -> None:
+        self.name = str(domain.name())
         self._hypervisor = hypervisor
         self._domain = domain
         self._epoch = hypervisor.epoch
         self._timeout = _link.CALL_TIMEOUT
+        hypervisor.domains.append(self)
 
-    @property
-    def name(self) -> str:
-        return str(self._domain.name())
+    def let_go(self) -> None:
+        """Hold the connection no longer, which is about to be closed."""
+        self._domain = None
 
     def handle(self) -> VirDomain:
         """libvirt's domain, over the link that there is now."""

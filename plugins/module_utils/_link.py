@@ -28,13 +28,13 @@ class _Caller:
     """A thread that makes one call after the other, so that a call that hangs holds up no one but it."""
 
     def __init__(self) -> None:
-        self._asked: queue.SimpleQueue[t.Callable[[], t.Any]] = queue.SimpleQueue()
+        self._asked: queue.SimpleQueue[t.Callable[[], t.Any] | None] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[tuple[t.Any, BaseException | None]] = queue.SimpleQueue()
-        threading.Thread(target=self._run, name="libvirt-calls", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="libvirt-calls", daemon=True)
+        self._thread.start()
 
     def _run(self) -> None:
-        while True:
-            work = self._asked.get()
+        while (work := self._asked.get()) is not None:
             try:
                 self._answers.put((work(), None))
             except BaseException as exc:  # noqa: BLE001 - raised again in the caller's thread
@@ -47,6 +47,14 @@ class _Caller:
         if error:
             raise error
         return t.cast(Result, result)
+
+    def dismiss(self) -> None:
+        """No call comes after the one that it makes now, if any: the thread ends then."""
+        self._asked.put(None)
+
+    def end(self) -> None:
+        self.dismiss()
+        self._thread.join()
 
 
 # A new thread for each call would cost a task that reads a thousand domains more than the calls themselves.
@@ -64,10 +72,17 @@ def bounded(work: t.Callable[[], Result], timeout: float) -> Result:
         return caller.call(work, timeout)
     except queue.Empty:
         hangs = True
+        caller.dismiss()
         raise TimeoutError from None
     finally:
         if not hangs:
             _idle.append(caller)
+
+
+def end_idle() -> None:
+    """End the threads that wait for another call: the process may outlive the task that made them."""
+    while _idle:
+        _idle.pop().end()
 
 
 @dataclass

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 import types
 
@@ -84,6 +85,8 @@ class Libvirt(types.ModuleType):
         self.opened = []
         self.hang = None
         self.errors = []
+        self.registered = 0
+        self.timers = []
         self.wakes = queue.Queue()
         self.runs = 0
         vars(self).update(events())
@@ -92,16 +95,21 @@ class Libvirt(types.ModuleType):
         self.handlers.append((handler, data))
 
     def virEventRegisterDefaultImpl(self):
-        pass
+        self.registered += 1
 
     def virEventRunDefaultImpl(self):
         self.runs += 1
         self.wakes.get()
 
     def virEventAddTimeout(self, timeout, callback, data):
-        callback(0, data)
-        self.wakes.put(timeout)
-        return 0
+        self.timers.append((timeout, callback, data))
+        return len(self.timers) - 1
+
+    def virEventUpdateTimeout(self, timer, timeout):
+        if timeout >= 0:
+            _timeout, callback, data = self.timers[timer]
+            callback(timer, data)
+            self.wakes.put(timeout)
 
     def openAuth(self, uri, auth, flags):
         self.opened.append((uri, auth, flags))
@@ -128,7 +136,9 @@ def libvirt(monkeypatch, connection):
     made = Libvirt(connection)
     monkeypatch.setattr(_hypervisor, "libvirt", made, raising=False)
     monkeypatch.setattr(_hypervisor, "LIBVIRT_IMPORT_ERROR", None)
-    return made
+    _hypervisor._event_loop.cache_clear()
+    yield made
+    _hypervisor._event_loop.cache_clear()
 
 
 @pytest.fixture
@@ -148,7 +158,7 @@ def domain_of(hypervisor, connection, **script):
 def seen_from(hypervisor, connection, uri):
     """The same connection, as if libvirt had said that it leads there."""
     connection.script["getURI"] = uri
-    return _hypervisor.LibvirtHypervisor("alias", connection, hypervisor._loop)
+    return _hypervisor.LibvirtHypervisor("alias", connection)
 
 
 # -------------------------------------------------------------------------------------------------------------- opening
@@ -227,11 +237,7 @@ def test_open_raises_something_else(libvirt):
         with pytest.raises(TypeError):
             _hypervisor.connect("qemu:///system", False)
     finally:
-        libvirt.wakes.put(0)
-        for thread in loops():
-            thread._target.__self__._stopping = True
-            libvirt.wakes.put(0)
-            thread.join(1)
+        assert loops() == []
 
 
 def test_uri_that_is_none(libvirt):
@@ -260,6 +266,28 @@ def test_close_callback_is_unregistered_first(libvirt, connection):
     hypervisor.close()
     names = [call[0] for call in connection.calls]
     assert names.index("unregisterCloseCallback") < names.index("close")
+
+
+def test_many_tasks_in_one_process(libvirt, connection):
+    """As Mitogen has them: libvirt keeps an event loop for good, and its binding what it notes of each timer."""
+    connection.script["lookupByName"] = Scripted(name="web1", state=[1, 0])
+    for _task in range(3):
+        hypervisor = _hypervisor.connect("qemu:///system", False)
+        assert hypervisor.domain("web1").state().state == "running"
+        hypervisor.close()
+        assert loops() == []
+    assert (libvirt.registered, len(libvirt.timers)) == (1, 1)
+
+
+def test_what_was_read_of_a_domain_does_not_hold_the_connection(libvirt, connection):
+    """libvirt closes a connection when the last of its domains is freed, and then only."""
+    hypervisor = _hypervisor.connect("qemu:///system", False)
+    domain, vir = domain_of(hypervisor, connection)
+    connection.script["close"] = lambda: closed.append(sys.getrefcount(vir))
+    closed, held = [], sys.getrefcount(vir)
+    hypervisor.close()
+    assert closed == [held - 1]
+    assert domain.name == "web1"
 
 
 # -------------------------------------------------------------------------------------------------------------- domains
@@ -600,6 +628,7 @@ def test_a_reading_goes_on_over_another_link(libvirt, hypervisor, connection, ot
     assert connection.named("domainEventDeregisterAny") == []
     assert other.named("lookupByUUIDString") == [(UUID,)]
     assert len(other.named("setKeepAlive")) == 1
+    assert (connection.named("close"), other.named("close")) == ([()], [])
     assert [opened[2] for opened in libvirt.opened] == [0, 0]
 
 

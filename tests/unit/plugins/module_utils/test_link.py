@@ -7,10 +7,19 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils import _link
+
+
+@pytest.fixture(autouse=True)
+def alone():
+    """No thread of another test's calls."""
+    _link.end_idle()
+    yield
+    _link.end_idle()
 
 
 def test_a_result_or_an_error_comes_through():
@@ -38,6 +47,27 @@ def test_calls_share_a_thread_unless_one_hangs():
         _link.bounded(let_go.wait, 0.01)
     assert _link.bounded(threading.get_ident, 5) != first
     let_go.set()
+
+
+def threads():
+    return [thread for thread in threading.enumerate() if thread.name == "libvirt-calls"]
+
+
+def test_no_thread_outlives_a_task_but_one_that_hangs():
+    let_go = threading.Event()
+    with ThreadPoolExecutor(3) as pool:
+        together = threading.Barrier(3)
+        list(pool.map(lambda _: _link.bounded(together.wait, 5), range(3)))
+    with pytest.raises(TimeoutError):
+        _link.bounded(let_go.wait, 0.01)
+    assert len(threads()) >= 3
+    _link.end_idle()
+    (hangs,) = threads()
+    let_go.set()
+    hangs.join(5)
+    assert threads() == []
+    assert _link.bounded(lambda: 42, 5) == 42, "the next task has threads of its own"
+    _link.end_idle()
 
 
 def answers(*script):
