@@ -212,7 +212,7 @@ def integration(session: nox.Session) -> None:
     if "--list" in session.posargs:
         print(*targets.names(), sep="\n")
         return
-    install(session, "ansible")
+    install(session, "integration")
     wanted = [word for word in session.posargs if not word.startswith("-")] or targets.names()
     unknown = set(wanted) - set(targets.names())
     if unknown:

@@ -98,12 +98,11 @@ class Domain(t.Protocol):
 
 
 @dataclass(frozen=True)
-class Sighting:
-    """One domain of many: how it is, and what its guest reported last (None: it does not run, or could not be asked)."""
+class DomainEntry:
+    """One domain of many, and how it is."""
 
     domain: Domain
     state: DomainState
-    statistics: GuestStatistics | None
 
 
 class HostWatch(Watch, t.Protocol):
@@ -121,11 +120,8 @@ class Hypervisor(t.Protocol):
     def domain(self, name_or_uuid: str) -> Domain:
         """Raises VirtmemError(domain_not_found)."""
 
-    def domains(self) -> t.Sequence[Domain]:
-        """All domains, in libvirt's order, by one call."""
-
-    def survey(self) -> t.Sequence[Sighting]:
-        """All domains with their state and statistics, by a few calls however many there are."""
+    def list_all(self) -> t.Sequence[DomainEntry]:
+        """All domains with their state, in libvirt's order, by a few calls however many there are."""
 
     def watch(self) -> AbstractContextManager[HostWatch]:
         """Events of all domains, from the moment when it is opened."""

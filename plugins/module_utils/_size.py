@@ -16,8 +16,6 @@ KIB: t.Final = 1024
 
 MIB: t.Final = 1024**2
 
-GIB: t.Final = 1024**3
-
 # libvirt counts memory in an unsigned long long of KiB, but QEMU's sizes are 64-bit bytes: the smaller limit rules.
 LARGEST: t.Final = 2**63 - 1
 

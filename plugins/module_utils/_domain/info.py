@@ -63,9 +63,9 @@ class DomainMemoryInfo:
     def _listed(self) -> list[tuple[Domain, DomainState | None]]:
         """All, in a few calls however many they are; one that was undefined while they were listed is gone."""
         return [
-            (sighting.domain, sighting.state)
-            for sighting in self._hypervisor.survey()
-            if sighting.state.active or sighting.state.persistent
+            (entry.domain, entry.state)
+            for entry in self._hypervisor.list_all()
+            if entry.state.active or entry.state.persistent
         ]
 
 

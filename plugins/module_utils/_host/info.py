@@ -12,7 +12,7 @@ from .. import _capabilities
 from .._domain.facts import memory_facts
 from .._errors import Facts, VirtmemError
 from .._model import Definition, HostNode, HostTopology, Versions
-from .._protocol import Clock, Hypervisor, Sighting
+from .._protocol import Clock, DomainEntry, Hypervisor
 from .._xml import document
 
 EMPTY: t.Final[t.Mapping[str, t.Any]] = {"changed": False, "host": None}
@@ -66,17 +66,17 @@ class HostMemoryInfo:
         """Sums over the guests that run, as they are, and over the others, as their start would make them."""
         running: list[Definition] = []
         stopped: list[Definition] = []
-        for sighting in self._hypervisor.survey():
-            definition = _read(sighting)
+        for entry in self._hypervisor.list_all():
+            definition = _read(entry)
             if definition is not None:
-                (running if sighting.state.active else stopped).append(definition)
+                (running if entry.state.active else stopped).append(definition)
         return {"running": _sums(running), "stopped": {**_sums(stopped), "current": 0}}
 
 
-def _read(sighting: Sighting) -> Definition | None:
+def _read(entry: DomainEntry) -> Definition | None:
     """The definition that counts now; None for a domain that went, or stopped, since the survey."""
     try:
-        return document.parse_definition(sighting.domain.xml("live" if sighting.state.active else "config"))
+        return document.parse_definition(entry.domain.xml("live" if entry.state.active else "config"))
     except VirtmemError as error:
         if error.code != "domain_not_found":
             raise

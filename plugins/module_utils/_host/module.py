@@ -73,15 +73,15 @@ class HostMemory:
 
     def _read(self, spec: HostSpec) -> tuple[list[HostGuest], list[Definition]]:
         """The guests of the task, and what else runs on the host."""
-        sightings = self._hypervisor.survey()
-        self._domains = {sighting.state.name: sighting.domain for sighting in sightings}
-        found, missing = chosen(spec, [sighting.state for sighting in sightings])
+        entries = self._hypervisor.list_all()
+        self._domains = {entry.state.name: entry.domain for entry in entries}
+        found, missing = chosen(spec, [entry.state for entry in entries])
         self._platform = Platform(self._hypervisor.versions(), self._hypervisor.thp_size())
         guests = [guest for state, guest_spec in found if (guest := self._read_guest(state, guest_spec))]
         for guest_spec in missing:
             self._miss(guest_spec)
         named = {state.name for state, _spec in found}
-        running = [sighting.state.name for sighting in sightings if sighting.state.active]
+        running = [entry.state.name for entry in entries if entry.state.active]
         others = [definition for name in running if name not in named and (definition := self._read_other(name))]
         return guests, others
 

@@ -11,11 +11,12 @@ import threading
 import traceback
 import typing as t
 from contextlib import contextmanager, suppress
+from functools import cache
 from urllib.parse import urlsplit
 
 from .._errors import VirtmemError
 from .._model import DomainState, GuestStatistics, HostMemory, Scope, Versions
-from .._protocol import Sighting
+from .._protocol import DomainEntry
 from .._size import KIB, UNLIMITED, format_size, kib
 from . import errors, procfs, timeout as _timeout
 
@@ -28,39 +29,31 @@ except ImportError:
 
 # libvirt's bindings have no types.
 VirConnect = t.Any
-
 VirDomain = t.Any
 
 Result = t.TypeVar("Result")
-
 Watch = t.TypeVar("Watch", bound="_LibvirtWatch")
 
 # Opening can hang for ever on a silent peer, and nothing inside libvirt bounds it: we stop waiting, in seconds.
 _OPEN_TIMEOUT: t.Final = 30.0
-
 # A frozen link blocks a call for ever, but for keepalive with a running event loop: interval and count, so 20 s.
 _KEEPALIVE: t.Final = (5, 3)
-
 _CLOSE_TIMEOUT: t.Final = 2.0
-
+# A closed connection's sockets are freed by the event loop, when it has nothing else to do; in milliseconds.
+_LINGER: t.Final = 1
 # A domain that once did not answer is asked no longer than this, in seconds: what came of the task shall be told soon.
 _SHORT_TIMEOUT: t.Final = 2.0
-
 # Memory that is allocated in advance, or moved to another node, takes its time: a terabyte some minutes.
 _LONG_TIMEOUT: t.Final = 300.0
-
 # A device whose pages are these is not backed by huge pages.
 _ORDINARY_PAGE: t.Final = 4 * KIB
 
 _AFFECT: t.Final[t.Mapping[str, int]] = {"live": 1, "config": 2}  # VIR_DOMAIN_AFFECT_LIVE, _CONFIG
-
 _CHANGE: t.Final[t.Mapping[str, str]] = {
     "live": "change the running guest",
     "config": "change the stored definition",
 }
-
 _STATES: t.Final = ("nostate", "running", "blocked", "paused", "shutdown", "shutoff", "crashed", "pmsuspended")
-
 _UUID: t.Final = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -81,11 +74,24 @@ def _call(name: str) -> t.Iterator[None]:
         ) from None
 
 
+def _ignore(*_args: object) -> None:
+    """Nothing is to be done."""
+
+
 class _EventLoop:
-    """libvirt's default event loop, run by a thread of its own: events and keepalive need one that runs."""
+    """libvirt's default event loop, run by a thread while a connection is open: events and keepalive need one that runs.
+
+    There is one for the process, which libvirt keeps, and which may have many tasks (Mitogen).
+    """
 
     def __init__(self) -> None:
         libvirt.virEventRegisterDefaultImpl()
+        # One timer for all, because the binding never frees what it notes of one (libvirt-python 9.0).
+        self._timer = libvirt.virEventAddTimeout(-1, self._end, None)
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+
+    def start(self) -> None:
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="libvirt-events", daemon=True)
         self._thread.start()
@@ -95,16 +101,25 @@ class _EventLoop:
             libvirt.virEventRunDefaultImpl()
 
     def stop(self) -> None:
+        libvirt.virEventUpdateTimeout(self._timer, _LINGER)
+        if self._thread:
+            self._thread.join(_CLOSE_TIMEOUT)
+
+    def _end(self, timer: int, _data: object) -> None:
+        libvirt.virEventUpdateTimeout(timer, -1)
         self._stopping = True
-        libvirt.virEventAddTimeout(0, lambda *_args: None, None)  # wakes the loop, so that it sees the flag
-        self._thread.join(_CLOSE_TIMEOUT)
+
+
+@cache
+def _event_loop() -> _EventLoop:
+    return _EventLoop()
 
 
 def _ask(name: str, work: t.Callable[[], Result], timeout: float = _timeout.CALL_TIMEOUT) -> Result:
     """The result of one or a few calls to libvirt; `name` says what they do, after "could not"."""
     try:
         with _call(name):
-            return _timeout.bounded(work, timeout)
+            return _timeout.call_with_timeout(work, timeout)
     except TimeoutError:
         raise errors.no_answer(name, timeout) from None
 
@@ -114,27 +129,39 @@ def connect(
 ) -> LibvirtHypervisor:
     """Open a connection. Raises VirtmemError (connection_failed, permission_denied)."""
     # Without a handler libvirt prints each error to stderr, also those that we handle.
-    libvirt.registerErrorHandler(lambda *_args: None, None)
-    loop = _EventLoop()
+    libvirt.registerErrorHandler(_ignore, None)
+
+    def open_once() -> VirConnect:
+        return _open(uri, read_only, user, password)
+
+    _event_loop().start()
+    try:
+        connection = _opened(uri, open_once, timeout)
+        return LibvirtHypervisor(uri, connection, _timeout.Reconnector(open_once, (libvirt.libvirtError, TimeoutError)))
+    except BaseException:
+        _end_threads()
+        raise
+
+
+def _end_threads() -> None:
+    """No thread stays in the process, which may be kept for the next task, but one whose call hangs."""
+    _timeout.end_idle()
+    _event_loop().stop()
+
+
+def _opened(uri: str, open_once: t.Callable[[], VirConnect], timeout: float) -> VirConnect:
     try:
         with _call("open"):
-            connection = _timeout.bounded(lambda: _open(uri, read_only, user, password), timeout)
+            return _timeout.call_with_timeout(open_once, timeout)
     except ValueError:  # a NUL in the text
-        loop.stop()
         raise VirtmemError("connection_failed", f"{uri!r} is no libvirt URI.", details={"uri": uri}) from None
     except TimeoutError:
-        loop.stop()
         raise VirtmemError(
             "connection_failed",
             f"No connection to libvirt: {uri} did not answer in {timeout:g} s.",
             hint="Check the option uri and the network between.",
             details={"uri": uri, "timeout": timeout},
         ) from None
-    except BaseException:
-        loop.stop()
-        raise
-    reopening = _timeout.Reopening(lambda: _open(uri, read_only, user, password), (libvirt.libvirtError, TimeoutError))
-    return LibvirtHypervisor(uri, connection, loop, reopening)
 
 
 def _open(uri: str, read_only: bool, user: str | None, password: str | None) -> VirConnect:
@@ -152,15 +179,13 @@ def _open(uri: str, read_only: bool, user: str | None, password: str | None) -> 
 class LibvirtHypervisor:
     """See _protocol.Hypervisor."""
 
-    def __init__(
-        self, uri: str, connection: VirConnect, loop: _EventLoop, reopening: _timeout.Reopening | None = None
-    ) -> None:
+    def __init__(self, uri: str, connection: VirConnect, reconnector: _timeout.Reconnector | None = None) -> None:
         self.uri = uri
         self.epoch = 0  # how often the link was made anew
-        self._loop = loop
-        self._reopening = reopening
+        self._reconnector = reconnector
         self._is_broken = False
         self._watches: set[_LibvirtWatch] = set()
+        self.domains: list[LibvirtDomain] = []  # that hold a handle of the connection
         self._keep(connection)
         # libvirt's own word: what the task calls it may be an alias (uri_aliases of libvirt.conf).
         with _call("open"):
@@ -204,11 +229,12 @@ class LibvirtHypervisor:
 
     def _open_anew(self) -> bool:
         """The daemon may be restarting, or a network be back. All who listen listen to the new link, before it is read."""
-        connection = self._reopening.opened() if self._reopening else None
+        connection = self._reconnector.opened() if self._reconnector else None
         if connection is None:
             return False
         self._is_broken = False
         self.epoch += 1
+        self._close_connection()
         self._keep(connection)
         for watch in list(self._watches):
             watch.listen(connection)
@@ -241,7 +267,8 @@ class LibvirtHypervisor:
 
     def _no_such_domain(self, name: str) -> VirtmemError:
         try:
-            names = [domain.name for domain in self.domains()]
+            listed = self.read("list the domains", lambda connection: connection.listAllDomains(0))
+            names = [str(domain.name()) for domain in listed]
         except VirtmemError:
             names = []  # a user who may not list them
         import difflib  # for this failure alone
@@ -254,35 +281,22 @@ class LibvirtHypervisor:
             details={"domain": name, "uri": self.uri, "nearest": close},
         )
 
-    def domains(self) -> list[LibvirtDomain]:
-        listed = self.read("list the domains", lambda connection: connection.listAllDomains(0))
-        return [LibvirtDomain(self, domain) for domain in listed]
-
-    def survey(self) -> list[Sighting]:
+    def list_all(self) -> list[DomainEntry]:
         listed, persistent, saved = self.read("list the domains", _all_domains)
-        try:
-            found = self.read("read the guest's statistics", _all_statistics)
-        except VirtmemError as error:
-            if error.code != "timeout":
-                raise
-            # A QEMU that does not answer holds up the statistics of all, also with NOWAIT (libvirt 9.0).
-            found = self.read("list the domains", lambda _connection: _states_alone(listed))
-        sightings = []
+        states = self.read("list the domains", _all_states)
+        entries = []
         for domain in listed:
             uuid, active = str(domain.UUIDString()), domain.ID() >= 0  # both as they were listed: no calls
-            raw = found.get(uuid, {})
             state = DomainState(
                 name=str(domain.name()),
                 uuid=uuid,
-                state=_state_word(raw.get("state.state", 0)),
+                state=_state_word(states.get(uuid, 0)),
                 active=active,
                 persistent=uuid in persistent,
                 saved=not active and uuid in saved,
             )
-            balloon = _balloon_part(raw)
-            statistics = _statistics(balloon) if active and balloon else None
-            sightings.append(Sighting(LibvirtDomain(self, domain), state, statistics))
-        return sightings
+            entries.append(DomainEntry(LibvirtDomain(self, domain), state))
+        return entries
 
     def capabilities(self) -> str:
         return str(self.read("read the host's capabilities", lambda connection: connection.getCapabilities()))
@@ -310,12 +324,18 @@ class LibvirtHypervisor:
         return procfs.thp_size() if self._is_local else None
 
     def close(self) -> None:
+        # libvirt closes a connection when nothing holds it any more, and what was read of a domain may live on.
+        while self.domains:
+            self.domains.pop().let_go()
+        self._close_connection()
+        _end_threads()
+
+    def _close_connection(self) -> None:
         # Where the link was broken already, nothing is owed to it. The close callback holds a reference.
         with suppress(libvirt.libvirtError):
             self._connection.unregisterCloseCallback()
         with suppress(libvirt.libvirtError):
             self._connection.close()
-        self._loop.stop()
 
     @contextmanager
     def watch(self) -> t.Iterator[_LibvirtHostWatch]:
@@ -344,15 +364,14 @@ def _all_domains(connection: VirConnect) -> tuple[list[VirDomain], set[str], set
     )
 
 
-def _all_statistics(connection: VirConnect) -> dict[str, dict[str, int]]:
-    # Without waiting: one domain that another job holds shall not hold up all the others.
-    what = libvirt.VIR_DOMAIN_STATS_STATE | libvirt.VIR_DOMAIN_STATS_BALLOON
-    flags = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
-    return {domain.UUIDString(): raw for domain, raw in connection.getAllDomainStats(what, flags)}
+def _all_states(connection: VirConnect) -> dict[str, int]:
+    """The number of each domain's state, by UUID.
 
-
-def _states_alone(domains: t.Sequence[VirDomain]) -> dict[str, dict[str, int]]:
-    return {domain.UUIDString(): {"state.state": domain.state()[0]} for domain in domains}
+    No statistics with it: those of the balloon come from QEMU's monitor, and one QEMU that does not answer holds up the
+    call for all domains, also with NOWAIT (libvirt 9.0, 11.3, 12.8). The state is the daemon's own knowledge.
+    """
+    found = connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0)
+    return {domain.UUIDString(): raw.get("state.state", 0) for domain, raw in found}
 
 
 def _huge_pages(connection: VirConnect, page_size: int, nodes: t.Sequence[int] | None) -> HostMemory:
@@ -396,12 +415,6 @@ def _state_word(number: int) -> str:
     return _STATES[number] if number < len(_STATES) else "unknown"
 
 
-def _balloon_part(raw: t.Mapping[str, int]) -> dict[str, int]:
-    """virConnectGetAllDomainStats as virDomainMemoryStats has it. Its `current` is no `actual`: it counts virtio-mem."""
-    part = {name.partition(".")[2]: number for name, number in raw.items() if name.startswith("balloon.")}
-    return {name.replace("last-update", "last_update"): number for name, number in part.items()}
-
-
 def _statistics(raw: t.Mapping[str, int]) -> GuestStatistics:
     sizes = {name: number * KIB for name, number in raw.items()}
     return GuestStatistics(
@@ -422,14 +435,16 @@ class LibvirtDomain:
     """See _protocol.Domain."""
 
     def __init__(self, hypervisor: LibvirtHypervisor, domain: VirDomain) -> None:
+        self.name = str(domain.name())
         self._hypervisor = hypervisor
         self._domain = domain
         self._epoch = hypervisor.epoch
         self._timeout = _timeout.CALL_TIMEOUT
+        hypervisor.domains.append(self)
 
-    @property
-    def name(self) -> str:
-        return str(self._domain.name())
+    def let_go(self) -> None:
+        """Hold the connection no longer, which is about to be closed."""
+        self._domain = None
 
     def handle(self) -> VirDomain:
         """libvirt's domain, over the link that there is now."""

@@ -28,13 +28,13 @@ class _Caller:
     """A thread that makes one call after the other, so that a call that hangs holds up no one but it."""
 
     def __init__(self) -> None:
-        self._asked: queue.SimpleQueue[t.Callable[[], t.Any]] = queue.SimpleQueue()
+        self._asked: queue.SimpleQueue[t.Callable[[], t.Any] | None] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[tuple[t.Any, BaseException | None]] = queue.SimpleQueue()
-        threading.Thread(target=self._run, name="libvirt-calls", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="libvirt-calls", daemon=True)
+        self._thread.start()
 
     def _run(self) -> None:
-        while True:
-            work = self._asked.get()
+        while (work := self._asked.get()) is not None:
             try:
                 self._answers.put((work(), None))
             except BaseException as exc:  # noqa: BLE001 - raised again in the caller's thread
@@ -48,12 +48,20 @@ class _Caller:
             raise error
         return t.cast(Result, result)
 
+    def dismiss(self) -> None:
+        """No call comes after the one that it makes now, if any: the thread ends then."""
+        self._asked.put(None)
+
+    def end(self) -> None:
+        self.dismiss()
+        self._thread.join()
+
 
 # A new thread for each call would cost a task that reads a thousand domains more than the calls themselves.
 _idle: t.Final[list[_Caller]] = []
 
 
-def bounded(work: t.Callable[[], Result], timeout: float) -> Result:
+def call_with_timeout(work: t.Callable[[], Result], timeout: float) -> Result:
     """The result of `work`. Raises TimeoutError after `timeout` seconds, and leaves the call behind."""
     try:
         caller = _idle.pop()
@@ -64,14 +72,21 @@ def bounded(work: t.Callable[[], Result], timeout: float) -> Result:
         return caller.call(work, timeout)
     except queue.Empty:
         hangs = True
+        caller.dismiss()
         raise TimeoutError from None
     finally:
         if not hangs:
             _idle.append(caller)
 
 
+def end_idle() -> None:
+    """End the threads that wait for another call: the process may outlive the task that made them."""
+    while _idle:
+        _idle.pop().end()
+
+
 @dataclass
-class Reopening:
+class Reconnector:
     """Opens the link anew, until that fails for as long as a restart takes: then it is given up for good.
 
     `failures` are what opening raises, TimeoutError among them.
@@ -86,7 +101,7 @@ class Reopening:
         deadline = time.monotonic() + _REOPEN_TIMEOUT
         while not self.given_up:
             try:
-                return bounded(self.open_once, max(deadline - time.monotonic(), _REOPEN_PAUSE))
+                return call_with_timeout(self.open_once, max(deadline - time.monotonic(), _REOPEN_PAUSE))
             except Exception as exc:
                 if not isinstance(exc, self.failures):
                     raise

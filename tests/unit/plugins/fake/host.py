@@ -19,7 +19,7 @@ BOOKWORM = Versions((9, 0, 0), (7, 2, 22))
 TRIXIE = Versions((11, 3, 0), (10, 0, 13))
 SID = Versions((12, 8, 0), (11, 1, 3))
 
-READS = frozenset({"state", "xml", "statistics", "watch", "survey", "capabilities", "host_total"})
+READS = frozenset({"state", "xml", "statistics", "watch", "list_all", "capabilities", "host_total"})
 
 
 @dataclass

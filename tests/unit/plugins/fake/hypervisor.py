@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import HostMemory, Versions
-from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import Sighting
+from ansible_collections.virtmem.libvirt.plugins.module_utils._protocol import DomainEntry
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.domain import FakeDomain
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.domain_xml import UUID, domain_xml
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.guest import Guest
@@ -57,12 +57,9 @@ class FakeHypervisor(Host):
     def domains(self) -> list[FakeDomain]:
         return [domain for domain in self.all.values() if domain.live or domain.config]
 
-    def survey(self) -> list[Sighting]:
-        self.calls.append(("survey", None))
-        return [
-            Sighting(domain, domain.state_now(), domain.statistics_now() if domain.live else None)
-            for domain in self.domains()
-        ]
+    def list_all(self) -> list[DomainEntry]:
+        self.calls.append(("list_all", None))
+        return [DomainEntry(domain, domain.state_now()) for domain in self.domains()]
 
     @contextmanager
     def watch(self) -> t.Iterator[FakeHostWatch]:

@@ -178,7 +178,7 @@ def test_calls(info, hypervisor, count):
         hypervisor.add(device(), name=f"off{number}")
     info()
     each = [("xml", "live"), ("xml", "config"), ("statistics", None), ("xml", "config")]
-    assert hypervisor.calls[0] == ("survey", None)
+    assert hypervisor.calls[0] == ("list_all", None)
     assert Counter(hypervisor.calls[1:]) == Counter(each * count)  # several at a time, in no order
 
 

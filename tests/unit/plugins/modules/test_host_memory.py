@@ -712,7 +712,8 @@ def test_calls_of_a_no_op(host, add, hypervisor, count):
     left = host(domains=[{"domain": "*", "memory": "4GiB"}], check_guest_memory=True)
     assert (left["changed"], left["converged"]) == (False, True)
     assert sorted(hypervisor.calls) == sorted(
-        [("survey", None), ("capabilities", None), ("host_total", None)] + [("xml", "live"), ("xml", "config")] * count
+        [("list_all", None), ("capabilities", None), ("host_total", None)]
+        + [("xml", "live"), ("xml", "config")] * count
     )
 
 

@@ -110,7 +110,8 @@ def test_calls(info, hypervisor, count):
         hypervisor.add(device(), name=f"off{number}")
     info()
     assert sorted(hypervisor.calls) == sorted(
-        [("survey", None), ("capabilities", None), ("host_total", None)] + [("xml", "live"), ("xml", "config")] * count
+        [("list_all", None), ("capabilities", None), ("host_total", None)]
+        + [("xml", "live"), ("xml", "config")] * count
     )
     assert hypervisor.asked_host == [(None, [0]), (None, None)]
 
