@@ -139,7 +139,7 @@ def require(feature: str, versions: Versions) -> None:
         raise VirtmemError(
             "unsupported",
             f"{reason}.",
-            hint="Leave the option out, or use a newer hypervisor.",
+            hint="Omit the option, or use a newer hypervisor.",
             details={
                 "feature": feature,
                 "libvirt": version_text(versions.libvirt),

@@ -78,7 +78,7 @@ class HugePage:
 
 
 def in_order(pages: t.Iterable[HugePage]) -> tuple[HugePage, ...]:
-    """Pages in the one order that they are compared in: which comes first means nothing to libvirt."""
+    """Pages in a fixed order, for comparisons: their order means nothing to libvirt."""
     return tuple(sorted(pages, key=lambda page: (page.nodeset or "", page.size)))
 
 
@@ -116,7 +116,7 @@ class Placement:
 
 @dataclass(frozen=True)
 class Balloon:
-    """`<memballoon>`. `model` is none where the domain shall have none; `stats_period` is in seconds, 0 for never."""
+    """`<memballoon>`. `model` is none if the domain should have none; `stats_period` is in seconds, 0 for never."""
 
     model: str = "none"
     autodeflate: bool | None = None
@@ -187,7 +187,7 @@ class Definition:
 
     @property
     def inflated(self) -> bool:
-        """Whether `<currentMemory>` leaves a balloon at the next start: QEMU's counts boot memory and DIMMs, no other."""
+        """Whether `<currentMemory>` is a balloon at the next start. QEMU's balloon counts boot memory and DIMMs only."""
         return self.current_memory < self.ram
 
     @property

@@ -61,7 +61,7 @@ class Domain(t.Protocol):
         """Change a device, which is found by its alias and address."""
 
     def unplug(self, alias: str) -> None:
-        """Ask the running guest to let go of a device. Returns at once; the device is still there."""
+        """Request the unplug of a device of the running guest. Returns at once; the device is still there."""
 
     def detach_config(self, device_xml: str) -> None:
         """Take a device out of the config definition."""
@@ -73,7 +73,7 @@ class Domain(t.Protocol):
         """`<currentMemory>` of the config definition."""
 
     def set_balloon(self, size: int) -> None:
-        """What the running guest's balloon shall leave it of boot memory and DIMMs. The guest follows in time."""
+        """How much of boot memory and DIMMs the running guest's balloon should leave it. The guest follows in time."""
 
     def set_limits(self, limits: t.Mapping[str, int | None]) -> None:
         """Limits of the running guest's process, by Tuning's names; None is unlimited."""

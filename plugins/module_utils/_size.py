@@ -66,7 +66,7 @@ def parse_size(text: str, option: str) -> int:
 
 def _unit_hint(number: Fraction) -> str:
     short = _as_typed(number)
-    return f"Say the unit, for example {short}MiB or {short}GiB; {short} alone is KiB to libvirt and bytes to others."
+    return f"Add a unit, for example {short}MiB or {short}GiB; {short} alone is KiB to libvirt and bytes to others."
 
 
 def _as_typed(number: Fraction) -> str:

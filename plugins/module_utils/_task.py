@@ -48,8 +48,8 @@ def _check_number(value: int, option: str) -> None:
     nearest = 0 if value < 0 else LARGEST_NUMBER
     raise VirtmemError(
         "unsupported",
-        f"{option}: {short} is {'less' if value < 0 else 'more'} than libvirt or a clock can take.",
-        hint=f"The nearest number that they can is {nearest}.",
+        f"{option}: {short} is {'less' if value < 0 else 'more'} than libvirt or a clock can hold.",
+        hint=f"The nearest valid number is {nearest}.",
         details={"option": option, "value": value, "nearest": nearest},
     )
 
@@ -113,7 +113,7 @@ def _default(option: t.Mapping[str, t.Any]) -> t.Any:  # noqa: ANN401 - options 
 
 
 def _hide_password(module: AnsibleModule, uri: str) -> None:
-    """libvirt has no use for a password in a URI, but whoever wrote one there does not want to read it in the result."""
+    """libvirt ignores a password in a URI, but a user who wrote one there does not want to see it in the result."""
     match = re.search(r"://[^/?#:]*:([^/?#]+)@", uri)
     if not match:
         return

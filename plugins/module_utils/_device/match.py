@@ -218,7 +218,7 @@ def _ambiguous(name: str, spec: DeviceSpec, devices: t.Sequence[MemoryDevice]) -
     return VirtmemError(
         "device_ambiguous",
         f"{name} has {len(devices)} virtio-mem devices{where}: {', '.join(map(_described, devices))}.",
-        hint="Say which one with the option alias or node; where two share a node and have no alias, give them one"
+        hint="Select one with the option alias or node; if two share a node and have no alias, give them one"
         " (<alias name='ua-...'/>) in the stored definition.",
         details={"devices": [{"alias": device.alias, "node": device.node, "size": device.size} for device in devices]},
     )
@@ -278,7 +278,7 @@ def _cannot_make(spec: DeviceSpec, definition: Definition) -> VirtmemError:
     place = f"{spec.place}: " if spec.place else ""
     return VirtmemError(
         "device_not_found",
-        f"{place}{definition.name} has no {spec.model} device{which}{has}, and without a size none can be made.",
-        hint="Give the option size to add a device, or the alias of one that is there.",
+        f"{place}{definition.name} has no {spec.model} device{which}{has}, and a new one needs made.",
+        hint="Set the option size to add a device, or the alias of an existing one.",
         details={"devices": others},
     )

@@ -30,8 +30,8 @@ def default_block(device: MemoryDevice, definition: Definition, platform: Platfo
     if smallest is None:
         raise VirtmemError(
             "block_invalid",
-            f"block: the smallest block of a {definition.arch or 'non-x86'} host can't be known over this connection.",
-            hint="Give the option block: the size of a transparent huge page of that host, or a multiple by 2 of it.",
+            f"block: the smallest block of a {definition.arch or 'non-x86'} host is not known over this connection.",
+            hint="Give the option block: the size of a transparent huge page of that host, or that times a power of two.",
         )
     return max(smallest, device.page_size or 0)
 
@@ -84,7 +84,7 @@ def check_page_size(device: MemoryDevice) -> None:
         nearest = max(_near_power_of_two(size), SMALLEST_PAGE)
         raise VirtmemError(
             "unsupported",
-            f"page_size: {format_size(size)} is no size of a page.",
+            f"page_size: {format_size(size)} is not a valid page size.",
             hint=f"Pages are powers of two such as {format_size(nearest)}; ordinary huge pages have 2 MiB or 1 GiB.",
             details={"page_size": size, "nearest": nearest},
         )
@@ -97,7 +97,7 @@ def check_size(device: MemoryDevice) -> None:
         raise VirtmemError(
             "invalid_size",
             f"size: a device must have more than 0; the smallest here has {format_size(unit)}.",
-            hint="Say requested=0 to take all memory back, or state=absent to remove the device.",
+            hint="Set requested=0 to take all memory back, or state=absent to remove the device.",
             details={"size": 0, "nearest": unit},
         )
     if device.size % unit:
@@ -110,7 +110,7 @@ def check_requested(device: MemoryDevice) -> None:
         raise VirtmemError(
             "exceeds_device_size",
             f"requested: {format_size(device.requested)} is more than the device's size of {format_size(device.size)}.",
-            hint=f"Ask for at most {format_size(round_down(device.size, device.block))}, or give it a larger size.",
+            hint=f"Request at most {format_size(round_down(device.size, device.block))}, or give it a larger size.",
             details={
                 "requested": device.requested,
                 "size": device.size,
@@ -159,14 +159,12 @@ def choose_node(definition: Definition, node: int | None) -> int | None:
     if node is None and len(cells) > 1:
         raise VirtmemError(
             "node_not_found",
-            f"node: the guest has NUMA nodes {listed}, and the task does not say which one.",
+            f"node: the guest has NUMA nodes {listed}, and the task does not name one.",
             hint="Give the option node.",
             details={"nodes": cells},
         )
     if node is not None and node not in cells:
-        nearest = (
-            f"The nearest is {min(cells, key=lambda cell: abs(cell - node))}." if cells else "Leave the option out."
-        )
+        nearest = f"The nearest is {min(cells, key=lambda cell: abs(cell - node))}." if cells else "Omit the option."
         raise VirtmemError(
             "node_not_found",
             f"node: the guest has no NUMA node {node}, only {listed}.",
@@ -179,7 +177,7 @@ def choose_node(definition: Definition, node: int | None) -> int | None:
 def not_prepared(definition: Definition, what: str) -> VirtmemError:
     return VirtmemError(
         "not_hotpluggable",
-        f"{definition.name} {what}, so no memory device can be added.",
+        f"{definition.name} {what}; no memory device can be added.",
         hint="Give the domain <maxMemory> and a <numa> cell in its stored definition, and restart it.",
         details={"maximum": definition.maximum, "nodes": [cell.id for cell in definition.cells]},
     )
@@ -193,7 +191,7 @@ def check_hotpluggable(definition: Definition) -> None:
         raise VirtmemError(
             "not_hotpluggable",
             f"{definition.name} can't have a virtio-mem device: {' and '.join(definition.blockers)}.",
-            hint="QEMU refuses the two together; take the one out of the domain to use the other.",
+            hint="QEMU refuses the two together; remove one of them from the domain to use the other.",
             details={"blockers": list(definition.blockers)},
         )
 
@@ -201,7 +199,7 @@ def check_hotpluggable(definition: Definition) -> None:
 def check_room(definition: Definition, extra: int, step: int) -> None:
     """qemuDomainDefValidateMemoryHotplug: boot memory and the full size of all devices fit in maxMemory.
 
-    `extra` is what the definition shall get more (bytes), in multiples of `step`.
+    `extra` is what the task adds to the definition (bytes), in multiples of `step`.
     """
     maximum = definition.maximum or 0
     room = maximum - definition.total
@@ -213,7 +211,7 @@ def check_room(definition: Definition, extra: int, step: int) -> None:
         f"{definition.name} has room for {format_size(max(room, 0))} more: its maxMemory is {format_size(maximum)}, and"
         f" boot memory and devices take {format_size(definition.total)} already; {format_size(extra)} does not fit.",
         hint=(f"The largest that fits is {format_size(fits)}." if fits else "Raise maxMemory in the stored definition.")
-        + " A device counts with its whole size, however little is requested.",
+        + " A device counts with its full size, however little is requested.",
         details={"room": max(room, 0), "asked": extra, "maximum": maximum, "nearest": fits},
     )
 
@@ -241,7 +239,7 @@ def check_port(definition: Definition) -> None:
     if definition.free_pcie_ports == 0:
         raise VirtmemError(
             "not_hotpluggable",
-            f"{definition.name} has no free PCIe port, so no device can be plugged into the running guest.",
+            f"{definition.name} has no free PCIe port; no device can be plugged into the running guest.",
             hint="Add <controller type='pci' model='pcie-root-port'/> to the stored definition and restart the guest.",
             details={"free_pcie_ports": 0},
         )
@@ -263,14 +261,14 @@ def check_pci_address(definition: Definition, pci_address: str) -> None:
         raise VirtmemError(
             "unsupported",
             f"pci_address: {pci_address} is the host bridge's.",
-            hint="Leave the option out, and libvirt chooses a free address.",
+            hint="Omit the option, and libvirt chooses a free address.",
             details={"pci_address": pci_address},
         )
     if pci_address in definition.pci_addresses:
         raise VirtmemError(
             "unsupported",
             f"pci_address: {pci_address} is taken by another device of {definition.name}.",
-            hint="Leave the option out, and libvirt chooses a free address.",
+            hint="Omit the option, and libvirt chooses a free address.",
             details={"pci_address": pci_address, "taken": sorted(definition.pci_addresses)},
         )
 
@@ -287,7 +285,7 @@ def host_backing(definition: Definition, device: MemoryDevice, versions: Version
     return definition.page_size_of(device), nodes
 
 
-# The options that mean something for a model. libvirt drops others without a word, or refuses them.
+# The options that mean something for a model. libvirt silently drops others, or refuses them.
 OPTIONS: t.Final[t.Mapping[str, frozenset[str]]] = {
     "dimm": frozenset({"size", "node", "page_size", "node_mask", "access", "discard", "slot"}),
     "nvdimm": frozenset(
@@ -326,7 +324,7 @@ _RULES: t.Final = (
         ("virtio-pmem",),
         lambda device, _: device.access == "private",
         "access: a virtio-pmem device is always shared",
-        "Leave the option out.",
+        "Omit the option.",
     ),
     _Rule(
         ("nvdimm",),
@@ -343,7 +341,7 @@ _RULES: t.Final = (
     _Rule(
         ("nvdimm",),
         lambda device, _: (device.align_size or 0) % SMALLEST_PAGE != 0,
-        "align_size: QEMU maps whole pages, so it is a multiple of 4 KiB",
+        "align_size: it must be a multiple of 4 KiB, because QEMU maps whole pages",
         "Use 4KiB, or 2MiB where the guest maps the device with huge pages.",
     ),
     _Rule(
@@ -356,7 +354,7 @@ _RULES: t.Final = (
         ("nvdimm",),
         lambda device, definition: device.uuid is not None and not _is_ppc(definition),
         "uuid: only the NVDIMMs of pSeries guests have one",
-        "Leave the option out.",
+        "Omit the option.",
     ),
     _Rule(
         ("nvdimm",),
@@ -397,7 +395,7 @@ def check_options(spec: DeviceSpec) -> None:
 
 
 def check_features(spec: DeviceSpec, versions: Versions, arch: str, *, new: bool) -> None:
-    """What this libvirt and QEMU know: older ones drop XML that is new to them without a word."""
+    """What this libvirt and QEMU know: older ones silently drop XML that is new to them."""
     with at(spec.place):
         if spec.model == VIRTIO_MEM:
             _capabilities.require_virtio_mem(versions, arch)
@@ -411,7 +409,7 @@ def check_features(spec: DeviceSpec, versions: Versions, arch: str, *, new: bool
 
 
 def check_device(device: MemoryDevice, definition: Definition, platform: Platform, place: str) -> None:
-    """A device as it shall be, in the definition that shall have it."""
+    """A planned device, in the definition that gets it."""
     with at(place):
         check_page_size(device)
         _check_slot(device, definition)
@@ -436,7 +434,7 @@ def _check_slot(device: MemoryDevice, definition: Definition) -> None:
     if device.slot < 0:
         raise VirtmemError(
             "unsupported",
-            f"slot: {device.slot} is no number of a slot.",
+            f"slot: {device.slot} is not a valid slot number.",
             hint="Slots are numbered from 0; leave the option out, and libvirt chooses one.",
             details={"slot": device.slot, "nearest": 0},
         )
@@ -445,13 +443,13 @@ def _check_slot(device: MemoryDevice, definition: Definition) -> None:
         raise VirtmemError(
             "unsupported",
             f"slot: slot {device.slot} is taken by another memory device of {definition.name}.",
-            hint=f"Leave the option out, or say slot={free}.",
+            hint=f"Omit the option, or set slot={free}.",
             details={"slot": device.slot, "nearest": free},
         )
     if 0 < definition.slots <= device.slot:
         raise VirtmemError(
             "exceeds_max_memory",
-            f"slot: {definition.name} has {definition.slots} memory slots, so there is no slot {device.slot}.",
+            f"slot: {definition.name} has {definition.slots} memory slots; slot {device.slot} does not exist.",
             hint=f"They are numbered 0 to {definition.slots - 1}; or give maximum.slots a larger number.",
             details={"slot": device.slot, "slots": definition.slots, "nearest": definition.slots - 1},
         )

@@ -45,7 +45,7 @@ def read_device_spec(position: int, params: Params) -> DeviceSpec:
         raise VirtmemError(
             "invalid_size",
             f"{place}.size: a device must have more than 0.",
-            hint="Say requested=0 to take all memory of a virtio-mem device back, or leave the device out and say"
+            hint="Set requested=0 to take all memory of a virtio-mem device back, or omit the device and set"
             " purge_devices=true to remove it.",
             details={"size": 0},
         )

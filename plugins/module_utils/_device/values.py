@@ -16,7 +16,7 @@ from .._errors import VirtmemError
 # Also the size of ordinary pages on x86.
 _HIGHEST_ADDRESS: t.Final = 2**64 - 1
 
-# virDomainDeviceInfoParseXML keeps such aliases and drops all others without a word (libvirt 3.9 to 12.8).
+# virDomainDeviceInfoParseXML keeps such aliases and silently drops all others (libvirt 3.9 to 12.8).
 _USER_ALIAS: t.Final = re.compile(r"ua-[A-Za-z0-9_-]+", re.ASCII)
 
 _ADDRESS: t.Final = re.compile(r"0x[0-9a-f]{1,16}|[0-9]{1,20}", re.ASCII | re.IGNORECASE)
@@ -109,13 +109,13 @@ def _path(text: str, place: str) -> str:
         raise VirtmemError(
             "unsupported",
             f"{place}.path: {text!r} is not an absolute path.",
-            hint="Write the whole path of the file or device on the hypervisor, from / on.",
+            hint="Use the full path of the file or device on the hypervisor, from / on.",
             details={"path": text},
         )
     if _LOST_IN_XML.search(text):
         raise VirtmemError(
             "unsupported",
-            f"{place}.path: {text!r} has a character that libvirt can't keep.",
+            f"{place}.path: {text!r} has a character that libvirt can't store.",
             hint="Rename the file, without line ends and control characters.",
             details={"path": text},
         )

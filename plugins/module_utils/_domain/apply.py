@@ -71,7 +71,7 @@ class Writer:
             raise VirtmemError(
                 "device_not_found",
                 f"The device {step.device.alias or step.device.pci_address} is no longer in the {step.scope} definition.",
-                hint="Somebody else changed the domain at the same time; run the task again.",
+                hint="Another client changed the domain at the same time; run the task again.",
             )
         return document.device_xml(self._texts[step.scope], device.index, requested)
 
@@ -104,7 +104,7 @@ class Writer:
             self.domain.set_current_memory(step.size)
 
     def _is_made(self, step: Step) -> bool | None:
-        """Whether a device was added or taken away; all else can be asked for twice."""
+        """Whether a device was added or removed. Every other step is idempotent."""
         self.forget(step.scope)
         if step.action not in ("attach", "detach"):
             return False
@@ -131,7 +131,7 @@ class Writer:
         if not self._is_expected(step, text):
             raise VirtmemError(
                 "domain_busy",
-                "Somebody else changed the stored definition during the task.",
+                "Another client changed the stored definition during the task.",
                 hint="Run the task again.",
             )
         self._old_text = text
@@ -267,8 +267,8 @@ class Applier:
             raise VirtmemError(
                 "timeout",
                 f"The guest did not shut down in {self._shutdown_timeout:g} s, and was left running. The stored"
-                " definition is as the task says, and counts from the next start.",
-                hint="See whether the guest handles the ACPI power button (or runs the guest agent); or shut it down"
+                " definition has the task's settings, which take effect at the next start.",
+                hint="Check that the guest handles the ACPI power button (or runs the guest agent); or shut it down"
                 " yourself, and start it again.",
                 details={"shutdown_timeout": self._shutdown_timeout},
             )
@@ -293,12 +293,14 @@ class Applier:
             self._roll_back(watch)
             self._domain.start()
         except VirtmemError as again:
-            error.amended(suffix=f" Nor does it with its former definition, and is off: {again.message}")
+            error.amended(
+                suffix=f" It does not start with its previous definition either and is now off: {again.message}"
+            )
             return
         self._writer.forget("live")
         self.outcome.done.append(step)
         self.outcome.restored = True
-        error.amended(suffix=" It got its former definition back, and runs with that.")
+        error.amended(suffix=" Its previous definition was restored, and it runs with that.")
 
     # ------------------------------------------------------------------------------------------------------- waiting
 
@@ -314,7 +316,7 @@ class Applier:
             if now is not None and now.requested != wanted:
                 raise _somebody_else(now, wanted)
             if now is None and wanted:
-                raise VirtmemError("device_not_found", f"{device.alias} was unplugged by somebody else meanwhile.")
+                raise VirtmemError("device_not_found", f"{device.alias} was unplugged by another client meanwhile.")
             return now is None or now.current == wanted
 
         return wait_until(reached, watch, timeout, self._clock)
@@ -351,7 +353,7 @@ class Applier:
             "partial" if now != start else "timeout",
             f"The guest's balloon is at {format_size(now)} after {self._options.timeout:g} s, and should be at"
             f" {format_size(wanted)}.",
-            hint="See whether the guest has the virtio_balloon driver, and can spare the memory.",
+            hint="Check that the guest has the virtio_balloon driver, and can spare the memory.",
             details={"requested": wanted, "current": now, "before": start},
         )
         self._short.append((step, error))
@@ -451,7 +453,7 @@ def deal_with(error: VirtmemError, policy: OnPartial, settle: t.Callable[[], boo
     `settle` asks for what was reached; whether that could be done.
     """
     if policy == "rollback":
-        error.amended(suffix=f" What the task had asked for was rolled back{whose}.", hint=_ROLLED_BACK_HINT)
+        error.amended(suffix=f" The task's changes were rolled back{whose}.", hint=_ROLLED_BACK_HINT)
     if policy in ("fail", "rollback"):
         raise error
     if policy == "settle" and settle():
@@ -509,7 +511,7 @@ def _shortfall_hint(paused: bool, shrinking: bool, huge_pages: bool) -> str:
 def _somebody_else(now: MemoryDevice, wanted: int) -> VirtmemError:
     return VirtmemError(
         "domain_busy",
-        f"Somebody else asked {now.alias} for {format_size(now.requested)} while this task waited for"
+        f"Another client asked {now.alias} for {format_size(now.requested)} while this task waited for"
         f" {format_size(wanted)}.",
         hint="Nothing more was done. Run one task at a time on a device.",
         details={"requested": now.requested, "wanted": wanted, "current": now.current},
@@ -518,21 +520,21 @@ def _somebody_else(now: MemoryDevice, wanted: int) -> VirtmemError:
 
 _ROLLED_BACK_HINT: t.Final = "The request is back to its value before the task; current shows what the guest has now."
 _PAUSED_HINT: t.Final = (
-    "The guest is paused, so it does nothing. The request stands, and the guest follows once resumed."
+    "The guest is paused and can't react. The request stays, and the guest follows once it is resumed."
 )
 
 _SHRINK_HINT: t.Final = (
-    "What stays is in use, or lies in a kernel zone of the guest (memhp_default_state=online_movable avoids that). The"
-    " request stands, and the guest may still give back more; on_partial says what else to do."
+    "The rest is in use, or lies in a kernel zone of the guest (memhp_default_state=online_movable avoids that). The"
+    " request stays, and the guest may still give back more; on_partial selects what else to do."
 )
 
 # Measured on QEMU 7.2: the update succeeds, and the guest stops where the pool ends.
 _EMPTY_POOL_HINT: t.Final = (
-    "The device takes huge pages, and QEMU says nothing when the host has no more of them: see host_memory_info, and"
-    " reserve more. The request stands, and the guest takes the rest when it is asked again."
+    "The device uses huge pages, and QEMU reports no error when the host has none left: see host_memory_info, and"
+    " allocate more. The request stays, and the guest takes the rest when it is asked again."
 )
 
 _GROW_HINT: t.Final = (
-    "See whether the guest has the virtio_mem driver loaded (Linux 5.8 or later) and has finished booting. The request"
-    " stands, and the guest may still take more; on_partial says what else to do."
+    "Check that the guest has loaded the virtio_mem driver (Linux 5.8 or later) and has finished booting. The request"
+    " stays, and the guest may still take more; on_partial selects what else to do."
 )

@@ -21,7 +21,7 @@ def domain_facts(state: DomainState) -> Facts:
 
 
 def saved_warning(state: DomainState) -> str:
-    return f"{state.name} has a saved state: its next start goes on from there, as it was saved."
+    return f"{state.name} has a managed-save image: its next start resumes it, with the memory that it had when it was saved."
 
 
 def device_facts(device: MemoryDevice | None) -> Facts | None:
@@ -87,7 +87,7 @@ def definition_facts(definition: Definition | None) -> Facts | None:
 
 
 def memory_device_facts(device: MemoryDevice) -> Facts:
-    """A memory device of any model; options that it has not got are null."""
+    """A memory device of any model; options that it does not have are null."""
     facts: Facts = {"alias": device.alias, "model": device.model, "current": device.current}
     facts.update({name: getattr(device, name) for name in DEVICE_OPTIONS if name not in DRIVER})
     if device.model != VIRTIO_MEM:

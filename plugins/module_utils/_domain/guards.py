@@ -38,7 +38,7 @@ def offline_memory(statistics: GuestStatistics, definition: Definition) -> int |
     return min(missing, plugged) if missing > _OVERHEAD + definition.boot // _OVERHEAD_SHARE else 0
 
 
-# One part in so many of the memory that Linux manages is what it manages it with.
+# Linux needs 1/64 of the memory it manages for struct page (64 bytes for each 4 KiB page).
 _PAGE_STRUCTURES: t.Final = 64
 
 
@@ -67,7 +67,7 @@ def check_guest_memory(
         "guest_needs_memory",
         f"The guest has {about(usable)} usable; taking back {format_size(shrink)} would leave it less than its reserve of"
         f" {format_size(reserve)}.",
-        hint=f"The lowest that it can go now is {_as_option(lowest, memory)}; or free memory in the guest, lower"
+        hint=f"The lowest value now is {_as_option(lowest, memory)}; or free memory in the guest, lower"
         " guest_reserve, or set check_guest_memory=false.",
         details={"usable": usable, "shrink": shrink, "guest_reserve": reserve, "nearest": lowest},
     )
@@ -92,7 +92,7 @@ def check_page_structures(
         "guest_needs_memory",
         f"The guest would need {format_size(growth // _PAGE_STRUCTURES)} of its own memory to manage"
         f" {format_size(growth)} more, and has {about(usable)} usable.",
-        hint=f"The most that it can take at once is {_as_option(highest, memory)}; or set check_guest_memory=false for a"
+        hint=f"The highest value now is {_as_option(highest, memory)}; or set check_guest_memory=false for a"
         " guest that uses new memory for its kernel, too.",
         details={
             "usable": usable,
@@ -133,7 +133,7 @@ def _as_option(requested: int, memory: int | None) -> str:
     return f"requested={format_size(requested)}" if memory is None else f"memory={format_size(memory + requested)}"
 
 
-# Growth beyond so many times what the guest has takes more than a sixteenth of that for page structures.
+# Above 4x growth, struct pages alone exceed 1/16 of the memory present (4/64).
 _MUCH: t.Final = 4
 
 
@@ -171,7 +171,7 @@ class GuestChange:
         try:
             self.check(statistics)
         except VirtmemError as error:
-            return f"{error.message} It is asked all the same (check_guest_memory=false)."
+            return f"{error.message} Continuing because check_guest_memory=false."
         return None
 
 
@@ -209,7 +209,7 @@ def _statistics_to_go_by(
 def usable_statistics(live: Definition, statistics: GuestStatistics) -> tuple[GuestStatistics | None, str]:
     """The statistics if they are something to go by; or None, and a warning that says why they are not."""
     if not live.balloon:
-        return None, _UNCHECKED.format("the domain has no memory balloon to ask")
+        return None, _UNCHECKED.format("the domain has no memory balloon")
     if statistics.usable is None:
         return None, _UNCHECKED.format("the guest reports no statistics")
     if not statistics.fresh:
@@ -291,7 +291,7 @@ def _as_one(plan: DomainPlan, live: Definition) -> tuple[MemoryDevice, int | Non
 
 
 def check_nodes(plan: DomainPlan, hypervisor: Hypervisor) -> None:
-    """Refuse host nodes that the host has not got: libvirt stores them, and does not start the guest."""
+    """Refuse nodes that the host does not have: libvirt stores them, and does not start the guest."""
     asked: dict[str, str] = {}
     for scope, after in plan.after.items():
         before = plan.before[scope]

@@ -52,7 +52,7 @@ class DomainMemoryInfo:
                 names = matching(wanted, (domain.name for domain, _state in every))
                 found = [(domain, state) for domain, state in every if domain.name in names]
                 if not found:
-                    self.result["_warnings"].append(f"No domain's name fits {wanted}.")
+                    self.result["_warnings"].append(f"No domain matches the pattern {wanted}.")
                 for domain, state in found:
                     chosen.setdefault(domain.name, (domain, state))
             else:

@@ -122,7 +122,7 @@ def _immutable(what: str, why: str) -> VirtmemError:
     return VirtmemError(
         "immutable",
         f"{what} can't change in the running guest: {why}.",
-        hint="Say scope=auto or scope=config: the stored definition can have it, and the next start brings it.",
+        hint="Use scope=auto or scope=config: the change is then stored, and takes effect at the next start.",
         details={"what": what},
     )
 
@@ -170,7 +170,7 @@ def _remove(plan: LivePlan, match: Match, device: MemoryDevice, given: PlanInput
         raise VirtmemError(
             "unplug_unsupported",
             f"{match.name} can't be unplugged from the running guest: {reason}.",
-            hint="Say requested=0 to take all its memory back, or scope=auto to take it out of the stored definition, too:"
+            hint="Set requested=0 to take all its memory back, or use scope=auto to remove it from the stored definition, too:"
             " it then leaves at the next power-off.",
             details={"reason": reason},
         )
@@ -202,13 +202,13 @@ def _resized(match: Match, device: MemoryDevice, given: PlanInput, stores: bool)
 
 def _fixed(name: str, device: MemoryDevice, wanted: MemoryDevice, options: t.Sequence[str]) -> VirtmemError:
     """qemuDomainChangeMemoryLiveValidateChange: only `requested` of a running device can change. What libvirt would
-    ignore without a word (dynamicMemslots, 10.1 to 12.8) is refused here, too."""
+    silently ignore (dynamicMemslots, 10.1 to 12.8) is refused here, too."""
     changes = {option: {"from": getattr(device, option), "to": getattr(wanted, option)} for option in options}
     what = [f"{option} from {shown(option, c['from'])} to {shown(option, c['to'])}" for option, c in changes.items()]
     return VirtmemError(
         "immutable",
         f"{name}: a running guest's device can't change {', '.join(what)}.",
-        hint="Say scope=auto or scope=config, and restart the guest; only requested changes live.",
+        hint="Use scope=auto or scope=config, and restart the guest; only requested changes live.",
         details=changes,
     )
 

@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a definition shall become: the one that is there, and what the task says of everything but devices. Pure."""
+"""A planned definition: the present one with the task's options merged in, devices excepted. Pure."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def _merge_boot(definition: Definition, spec: DomainSpec) -> Definition:
     if len(cells) > 1:
         raise VirtmemError(
             "unsupported",
-            f"boot: {definition.name} has {len(cells)} NUMA nodes, and the task does not say which one's memory changes.",
-            hint="Say it with numa, one element for each node: "
+            f"boot: {definition.name} has {len(cells)} NUMA nodes, and the task does not name the one whose memory changes.",
+            hint="Use numa, with one element for each node: "
             + ", ".join(f"id={cell.id} memory={format_size(cell.memory)}" for cell in cells)
             + " is what it has.",
             details={"numa": [{"id": cell.id, "memory": cell.memory} for cell in cells]},
@@ -82,8 +82,8 @@ def _merge_cells(definition: Definition, spec: DomainSpec) -> Definition:
     if spec.boot is not None and spec.boot != boot:
         raise VirtmemError(
             "unsupported",
-            f"boot: {format_size(spec.boot)} is not what the NUMA nodes have together, {format_size(boot)}.",
-            hint="Leave boot out, or make the sizes of numa add up to it.",
+            f"boot: {format_size(spec.boot)} is not the sum of the NUMA nodes' memory, {format_size(boot)}.",
+            hint="Omit boot, or make the sizes of numa add up to it.",
             details={"boot": spec.boot, "numa": boot},
         )
     return with_boot(replace(definition, cells=cells), boot)

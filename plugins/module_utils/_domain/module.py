@@ -136,14 +136,14 @@ class DomainMemory:
             self._report.warn(warning)
 
     def _check_stuck(self, scope: Scope, plan: DomainPlan, got: Definition, spec: DomainSpec) -> None:
-        """Older libvirt drops XML that it does not know, without a word: what was asked for must read back."""
+        """Older libvirt silently drops XML that it does not know: what was written must read back."""
         lost = _lost(scope, plan, got, spec)
         if lost:
             self.result["converged"] = False
             raise VirtmemError(
                 "unsupported",
-                f"libvirt took the {scope} definition, but dropped {', '.join(lost)}.",
-                hint="Leave the option out, or use a newer libvirt.",
+                f"libvirt accepted the {scope} definition, but dropped {', '.join(lost)}.",
+                hint="Omit the option, or use a newer libvirt.",
                 details={"lost": lost},
             )
 

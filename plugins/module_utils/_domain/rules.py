@@ -26,7 +26,7 @@ _MOST_SLOTS: t.Final = 255  # ACPI_MAX_RAM_SLOTS is 256 in QEMU, and libvirt's s
 @dataclass(frozen=True)
 class _Rule:
     """The task is refused where `broken` says so of the definition as it would be. `stated` names parts of the wish:
-    only a task that speaks of one of them is judged, so that what was there before is no reason to fail."""
+    only a task that names one of them is checked: what was there before is no reason to fail."""
 
     stated: tuple[str, ...]
     broken: t.Callable[[Definition], bool]
@@ -40,13 +40,13 @@ _RULES: t.Final = (
         ("backing",),
         lambda d: d.backing.hugepages is not None and d.backing.source == "anonymous",
         "backing.hugepages: huge pages can't be anonymous memory",
-        "Say source=memfd or source=file, or leave hugepages out.",
+        "Set source=memfd or source=file, or omit hugepages.",
     ),
     _Rule(
         ("backing",),
         lambda d: d.backing.hugepages is not None and d.backing.allocation_mode == "ondemand",
         "backing.allocation.mode: huge pages are allocated at once, not on demand",
-        "Say mode=immediate, or leave hugepages out.",
+        "Set mode=immediate, or omit hugepages.",
     ),
     _Rule(
         ("backing",),
@@ -70,8 +70,8 @@ _RULES: t.Final = (
     _Rule(
         ("backing", "numa"),
         lambda d: bool({n for p in d.backing.hugepages or () for n in members_of(p.nodeset)} - _node_ids(d)),
-        "backing.hugepages: a nodeset names a guest NUMA node that there is not",
-        "The nodeset is about guest nodes.",
+        "backing.hugepages: a nodeset names a guest NUMA node that does not exist",
+        "The nodeset lists guest NUMA nodes.",
         "node_not_found",
     ),
     _Rule(
@@ -83,19 +83,19 @@ _RULES: t.Final = (
         ("backing", "devices"),
         lambda d: d.backing.locked and bool(d.virtio_mem),
         "backing.locked: QEMU can't use virtio-mem devices in a guest whose memory is locked",
-        "Say locked=false, or remove the virtio-mem devices.",
+        "Set locked=false, or remove the virtio-mem devices.",
         "not_hotpluggable",
     ),
     _Rule(
         ("tuning",),
         lambda d: 0 in (d.tuning.hard_limit, d.tuning.soft_limit, d.tuning.swap_hard_limit),
         "tuning: a limit of 0 would leave the guest nothing",
-        "Say unlimited to remove a limit.",
+        "Use unlimited to remove a limit.",
     ),
     _Rule(
         ("tuning",),
         lambda d: d.tuning.swap_hard_limit is not None and d.tuning.hard_limit is None,
-        "tuning.swap_hard_limit: it counts memory and swap together, so it needs a hard_limit",
+        "tuning.swap_hard_limit: it counts memory and swap together, and needs a hard_limit",
         "Give hard_limit, too.",
     ),
     _Rule(
@@ -107,7 +107,7 @@ _RULES: t.Final = (
     _Rule(
         ("placement",),
         lambda d: d.placement.mode is not None and not d.placement.nodeset and not d.placement.auto,
-        "placement.mode: there is no nodeset that it could be about",
+        "placement.mode needs placement.nodeset",
         "Give nodeset, too.",
     ),
     _Rule(
@@ -120,8 +120,8 @@ _RULES: t.Final = (
                 or d.memballoon.free_page_reporting is not None
             )
         ),
-        "balloon: the domain has no memory balloon (model=none), so there is nothing to set on it",
-        "Say model=virtio, or leave the other options of balloon out.",
+        "balloon: the domain has no memory balloon (model=none), and its other options need one",
+        "Set model=virtio, or omit the other options of balloon.",
     ),
     _Rule(
         ("balloon",),
@@ -164,7 +164,7 @@ def check_structure(planned: Definition, spec: DomainSpec, versions: Versions) -
         _capabilities.require("allocation.threads", versions)
     if spec.slots == 0 and planned.maximum and not _capabilities.behaves("slots are optional", versions):
         raise VirtmemError(
-            "unsupported", "maximum.slots: libvirt needs at least one slot before 9.5.", hint="Leave slots out."
+            "unsupported", "maximum.slots: libvirt needs at least one slot before 9.5.", hint="Omit slots."
         )
 
 
@@ -173,14 +173,14 @@ def _check_target(planned: Definition, target: int) -> None:
         raise VirtmemError(
             "unsupported",
             "balloon.target: the domain has no memory balloon.",
-            hint="Say balloon.model=virtio, which works after the next start.",
+            hint="Set balloon.model=virtio, which works after the next start.",
         )
     most = planned.ram
     if target > most:
         raise VirtmemError(
             "unsupported",
             f"balloon.target: {format_size(target)} is more than boot memory and DIMMs together, {format_size(most)}.",
-            hint="A balloon only takes away; memory says how much the guest shall have with its virtio-mem devices.",
+            hint="A balloon only takes away; the option memory sets how much the guest should have with its virtio-mem devices.",
             details={"target": target, "nearest": most},
         )
     if target <= 0:
@@ -218,7 +218,7 @@ def _check_cells(planned: Definition, versions: Versions) -> None:
     if lost:
         raise VirtmemError(
             "node_not_found",
-            f"numa: a memory device sits on node {lost[0]}, which would be gone.",
+            f"numa: a memory device belongs to node {lost[0]}, which the task removes.",
             hint="Keep the node, or move or remove the device first.",
             details={"nodes": lost},
         )
@@ -252,14 +252,14 @@ def check_totals(planned: Definition, before: Definition, versions: Versions) ->
             "exceeds_max_memory",
             f"{planned.name} would have {format_size(planned.total)} with its devices at their full size, and its maximum is"
             f" {format_size(planned.maximum)}.",
-            hint=f"Say maximum.size={format_size(planned.total)} or more, or make boot memory or a device smaller. A device"
-            " counts with its whole size, however little is requested.",
+            hint=f"Set maximum.size={format_size(planned.total)} or more, or make boot memory or a device smaller. A device"
+            " counts with its full size, however little is requested.",
             details={"total": planned.total, "maximum": planned.maximum, "nearest": planned.total},
         )
     if planned.slots and planned.maximum <= planned.boot:
         raise VirtmemError(
             "exceeds_max_memory",
-            f"maximum.size: {format_size(planned.maximum)} is no more than boot memory, so there is nothing for the"
+            f"maximum.size: {format_size(planned.maximum)} is no more than boot memory and leaves nothing for the"
             f" {planned.slots} memory slots, and QEMU would not start.",
             hint="Give it more than boot memory.",
             details={"maximum": planned.maximum, "boot": planned.boot},
@@ -269,7 +269,7 @@ def check_totals(planned: Definition, before: Definition, versions: Versions) ->
         raise VirtmemError(
             "exceeds_max_memory",
             f"{planned.name} has {planned.slots} memory slots, and {used} devices would need one each.",
-            hint=f"Say maximum.slots={used} or more.",
+            hint=f"Set maximum.slots={used} or more.",
             details={"slots": planned.slots, "used": used, "nearest": used},
         )
 
@@ -281,5 +281,5 @@ def check_session(definition: Definition, spec: DomainSpec, platform: Platform) 
         raise VirtmemError(
             "unsupported",
             "tuning: memory limits are not available in session mode.",
-            hint="Use qemu:///system, or leave tuning out.",
+            hint="Use qemu:///system, or omit tuning.",
         )

@@ -61,8 +61,8 @@ def read_domain_spec(params: Params) -> DomainSpec:
     if params["purge_devices"] and devices is None:
         raise VirtmemError(
             "unsupported",
-            "purge_devices: the task has no devices, so it does not say which ones shall stay.",
-            hint="List the devices that shall stay, or say devices=[] to remove all.",
+            "purge_devices: the task must list the devices that should stay.",
+            hint="List them in devices, or set devices=[] to remove all.",
         )
     return DomainSpec(
         memory=_size(params, "memory"),
@@ -165,21 +165,21 @@ def resolve_scopes(scope: str, state: DomainState) -> tuple[Scope, ...]:
         raise VirtmemError(
             "unsupported",
             f"scope={scope} needs a running domain, and {state.name} is {state.state}.",
-            hint="Start the domain, or say scope=config.",
+            hint="Start the domain, or use scope=config.",
             details={"scope": scope, "state": state.state},
         )
     if scope in ("config", "both") and not state.persistent:
         raise VirtmemError(
             "unsupported",
             f"scope={scope} needs a persistent domain, and {state.name} is transient: it has no stored definition.",
-            hint="Say scope=live.",
+            hint="Use scope=live.",
             details={"scope": scope},
         )
     if not state.active and not state.persistent:  # a transient domain that stopped while it was looked at
         raise VirtmemError(
             "domain_not_found",
-            f"{state.name} is no longer there.",
-            hint="A transient domain is gone when it stops; define it to keep it.",
+            f"{state.name} no longer exists.",
+            hint="A transient domain disappears when it stops; define it to keep it.",
             details={"domain": state.name},
         )
     scopes: list[Scope] = []

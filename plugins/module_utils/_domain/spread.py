@@ -46,7 +46,7 @@ def spread(wanted: int, devices: t.Sequence[MemoryDevice]) -> tuple[tuple[Memory
 
 
 def _shares(wanted: int, by_node: t.Mapping[int, t.Sequence[MemoryDevice]]) -> dict[int, int]:
-    """What each node shall give: never more than it has, and together not more than `wanted`."""
+    """What each node gives: never more than it has, and together not more than `wanted`."""
     room = {node: capacity(devices) for node, devices in by_node.items()}
     grain = {node: min(device.block for device in devices) for node, devices in by_node.items()}
     shares: dict[int, int] = {}
@@ -101,11 +101,11 @@ def spread_memory(
 
 
 def _below(memory: int, fixed: int, definition: Definition, pinned: t.Sequence[MemoryDevice]) -> VirtmemError:
-    sources = "boot memory, DIMMs and what devices are asked for" if pinned else "boot memory and DIMMs"
+    sources = "boot memory, DIMMs and the devices' requested sizes" if pinned else "boot memory and DIMMs"
     return VirtmemError(
         "immutable",
         f"memory: {format_size(memory)} is less than {sources} give {definition.name}, {format_size(fixed)}.",
-        hint=f"The lowest is {format_size(fixed)}. boot changes what the guest starts with; the rest a balloon can take"
+        hint=f"The lowest is {format_size(fixed)}. boot changes what the guest starts with; a balloon can take the rest"
         " away (balloon.target).",
         details={"memory": memory, "nearest": fixed},
     )
@@ -119,12 +119,12 @@ def _above(
         return VirtmemError(
             "unsupported",
             f"memory: {format_size(memory)} contradicts devices, which add up to {format_size(fixed)} with boot memory.",
-            hint="Leave memory out, or leave requested out of a device that shall take the rest.",
+            hint="Omit memory, or omit requested of a device that should take the rest.",
             details={"memory": memory, "nearest": fixed},
         )
     room = (definition.maximum or 0) - definition.total
     more = (
-        f" maxMemory has room for a further device of {format_size(room)}: name one in domain_memory's devices."
+        f" maxMemory has room for a further device of {format_size(room)}: add one with domain_memory's devices."
         if room > 0
         else " More needs a larger maximum and a larger or further device, after a restart."
     )
@@ -144,7 +144,7 @@ def _between(memory: int, left: int, wanted: int, free: t.Sequence[MemoryDevice]
     nearest = min(near, key=lambda size: abs(size - memory))
     return VirtmemError(
         "not_multiple_of_block",
-        f"memory: {format_size(memory)} can't be had in whole blocks of {format_size(block)} on top of boot memory.",
+        f"memory: {format_size(memory)} is not possible in whole blocks of {format_size(block)} on top of boot memory.",
         hint=f"The nearest {'sizes that work are' if len(near) > 1 else 'size that works is'}"
         f" {' and '.join(map(format_size, near))}.",
         details={"memory": memory, "block": block, "nearest": nearest},
@@ -200,7 +200,7 @@ def _implied_size(memory: int, reference: Definition, nodes: int, platform: Plat
             "exceeds_max_memory",
             f"memory: the maximum of {reference.name}, {format_size(reference.maximum)}, leaves no room for a virtio-mem"
             " device.",
-            hint=f"Say maximum.size={format_size(memory)} or more.",
+            hint=f"Set maximum.size={format_size(memory)} or more.",
             details={"maximum": reference.maximum, "total": reference.total},
         )
     return size

@@ -32,8 +32,8 @@ def fresh_statistics(domain: Domain, period: int, may_write: bool, clock: Clock)
     """The guest's statistics, made fresh if they are old: with a short stats period, put back afterwards.
 
     `period` is the domain's own stats period in seconds, 0 for none. A report counts as new when its time changes:
-    the host's clock and ours need not agree, but where they do, a report of just now is believed. The result's `fresh`
-    is False where the guest did not answer within seconds, or was not to be asked (`may_write`).
+    the host's clock and ours may differ. If they agree, a report of the last seconds counts as new. The result's `fresh`
+    is False if the guest did not answer within seconds, or must not be asked (`may_write`).
     """
     statistics = domain.statistics()
     if _just_came(statistics, period, clock):

@@ -4,7 +4,7 @@
 
 """What may be asked of guests now, so that the host is never promised more than it has. Pure; sizes are bytes.
 
-Memory that was asked back is still the guest's until it has let go of it, and memory that was promised is its own from then
+Memory that was requested back is the guest's until it has released it, and memory that was promised is the guest's from then
 on. So a guest claims the larger of what it has and what it is asked to have. Shrinks are asked at once; growth only as far
 as the claims of all leave room, and what there is, is shared out just as the whole was (_allocation). Whatever the guests
 do, and in whatever order they do it, the claims stay within the limits; where they were above from the beginning, they
@@ -21,7 +21,7 @@ from .allocation import Amounts, Limit, Share, fill
 
 @dataclass(frozen=True)
 class GuestProgress:
-    """One guest on its way: what it shall have in the end, what it is asked to have now, and what it has."""
+    """The progress of one guest: its goal, the present request, and what it has."""
 
     share: Share
     goal: int

@@ -67,7 +67,7 @@ Amounts = dict[str, int]
 
 
 def allocate(policy: Policy, shares: t.Sequence[Share], limits: t.Sequence[Limit]) -> Amounts:
-    """What each guest shall have. Raises VirtmemError(host_lacks_memory) if a limit is below what its guests must have.
+    """What each guest gets. Raises VirtmemError(host_lacks_memory) if a limit is below what its guests must have.
 
     `fixed`: what each one has now, moved into its bounds. `fair`: weighted max-min. `demand`: weighted max-min up to
     what each one needs, and then weighted max-min of what is left, on top of that.
@@ -95,7 +95,7 @@ def _check(shares: t.Sequence[Share], limits: t.Sequence[Limit]) -> None:
         if members and needed > limit.size:
             raise VirtmemError(
                 "host_lacks_memory",
-                f"{len(members)} guests shall have at least {format_size(needed)} together, and {limit.where} has"
+                f"{len(members)} guests must have at least {format_size(needed)} together, and {limit.where} has"
                 f" {format_size(max(limit.size, 0))} for them.",
                 hint="Lower min or memory of some of them, lower reserve, or move a guest to another host.",
                 details={"needed": needed, "available": limit.size, "missing": needed - limit.size},

@@ -55,7 +55,7 @@ class HostApplier:
     # --------------------------------------------------------------------------------------------------- asking, waiting
 
     def _go(self, watch: HostWatch) -> None:
-        """Until all have what they shall have, or as much as there is; or until the time is over."""
+        """Until all guests have their share, or as much as the host has; or until the time is over."""
         deadline = self._clock.monotonic() + self._options.timeout
         pause = pauses(watch)
         while True:

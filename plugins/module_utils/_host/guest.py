@@ -126,9 +126,9 @@ class GuestResize:
         requested = self._asked
         return VirtmemError(
             "domain_busy",
-            f"Somebody else asked {self.name} for {format_size(requested)} while this task waited for"
+            f"Another client asked {self.name} for {format_size(requested)} while this task waited for"
             f" {format_size(asked)}.",
-            hint="Nothing more was asked of it. Run one task at a time on a guest.",
+            hint="Nothing more was requested of it. Run one task at a time on a guest.",
             details={"requested": requested, "wanted": asked},
         )
 

@@ -107,7 +107,7 @@ def features(topology: HostTopology, versions: Versions) -> Facts:
     """What can be done here, and for each no, why not."""
     reasons = _capabilities.all_reasons(versions, topology.arch)
     pools = any(size for node in topology.nodes for size in node.pools.values())
-    reasons["huge_pages"] = None if pools else "no huge pages are set aside on the host (vm.nr_hugepages)"
+    reasons["huge_pages"] = None if pools else "the host has no huge pages (vm.nr_hugepages)"
     reasons["kvm"] = (
         None if topology.accelerated else "libvirt offers no KVM for this architecture: guests are emulated"
     )

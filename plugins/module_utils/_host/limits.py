@@ -4,9 +4,9 @@
 
 """What guests may have together: of the host, of its NUMA nodes, of its huge pages. Pure; sizes are bytes.
 
-A guest that may take its memory from several nodes counts where all of them are counted together. That each set of nodes
-can hold what is bound to it or to a part of it is just what it takes for everybody to find a place (Hall's theorem); only
-unions of sets that overlap add anything.
+A guest that may take its memory from several nodes counts where all of them are counted together. By Hall's theorem the
+guests fit if, for every set of nodes, the guests bound to it or to a subset fit in it. It suffices to check the bound sets
+and the unions of overlapping ones.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ def moving_backing(definition: Definition, totals: HostMemoryTotals) -> Backing 
     if len({page_size for page_size, _nodes in backings}) > 1:
         raise VirtmemError(
             "unsupported",
-            f"{definition.name} has virtio-mem devices with pages of different sizes, which no single number can share out.",
-            hint="Leave it out here, and resize its devices by domain_memory or virtio_mem_device.",
+            f"{definition.name} has virtio-mem devices with pages of different sizes, and host_memory can't resize such a guest.",
+            hint="Remove it from domains, and resize its devices with domain_memory or virtio_mem_device.",
         )
     sets = [nodes for _page_size, nodes in backings]
     return backings[0][0], None if None in sets else frozenset().union(*t.cast("list[frozenset[int]]", sets))

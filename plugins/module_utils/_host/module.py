@@ -110,12 +110,12 @@ class HostMemory:
 
     def _miss(self, spec: GuestSpec) -> None:
         if is_pattern(spec.domain):
-            self._report.warn(f"No domain's name fits {spec.domain}.")
+            self._report.warn(f"No domain matches the pattern {spec.domain}.")
             return
         error = VirtmemError(
             "domain_not_found",
             f"{self._hypervisor.uri} has no domain {spec.domain!r}.",
-            hint=f"It has {len(self._domains)} domains.",
+            hint=f"Check the name and the option uri; this hypervisor has {len(self._domains)} domains.",
             details={"domain": spec.domain, "uri": self._hypervisor.uri},
         )
         self._report.lost(spec.domain, error)
@@ -153,7 +153,7 @@ class HostMemory:
         silent = [guest.name for guest in running if guest.name not in demands]
         if silent:
             self._report.warn(
-                f"{', '.join(silent)}: no fresh statistics, so what it has now counts as what it needs (policy=demand)."
+                f"{', '.join(silent)}: no fresh statistics; what it has now counts as what it needs (policy=demand)."
             )
         return [replace(guest, demand=demands.get(guest.name)) for guest in guests]
 
@@ -244,6 +244,6 @@ def _check_limit(limit: HostLimit, more: int, hypervisor: Hypervisor) -> None:
             "host_lacks_memory",
             f"The guests would take {format_size(more)} more than they give back, and the host has"
             f" {about(host.available)} of {host.kind}.",
-            hint="Ask for less, raise reserve, or set check_host_memory=false.",
+            hint="Request less, raise reserve, or set check_host_memory=false.",
             details={"growth": more, "available": host.available},
         )

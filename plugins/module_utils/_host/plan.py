@@ -54,7 +54,7 @@ class HostGuest:
 
 @dataclass
 class HostPlan:
-    """`goals` are what the guests shall have, by name, `plans` the steps there; `refused` says why one stays as it is."""
+    """`goals` are what the guests get, by name, `plans` the steps to it; `refused` is why one stays as it is."""
 
     limits: list[HostLimit] = field(default_factory=list)
     shares: dict[str, Share] = field(default_factory=dict)
@@ -153,8 +153,8 @@ def _check_movable(guest: HostGuest, memory: int) -> None:
     if not definition.virtio_mem and memory != definition.ram:
         raise VirtmemError(
             "device_not_found",
-            f"{guest.name} has no virtio-mem device, so it always has {format_size(definition.ram)}.",
-            hint=f"Give it one by domain_memory (memory={format_size(memory)}) first.",
+            f"{guest.name} has no virtio-mem device, and keeps {format_size(definition.ram)}.",
+            hint=f"Add one with domain_memory (memory={format_size(memory)}) first.",
             details={"memory": memory, "nearest": definition.ram},
         )
 
@@ -176,7 +176,7 @@ def _bounded(guest: HostGuest, share: Share) -> Share:
             "immutable",
             f"{spec.place}.max: {format_size(spec.maximum)} is less than boot memory and DIMMs give {guest.name},"
             f" {format_size(lowest)}.",
-            hint="Boot memory changes by domain_memory, at the next start.",
+            hint="domain_memory changes boot memory, at the next start.",
             details={"max": spec.maximum, "nearest": lowest},
         )
     low = lowest + round_up(max(spec.minimum or 0, lowest) - lowest, share.block)

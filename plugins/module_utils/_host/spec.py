@@ -32,7 +32,7 @@ class GuestSpec:
 
 @dataclass(frozen=True)
 class HostSpec:
-    """A whole task: `reserve` is what the host keeps, `headroom` what a guest shall have usable beyond what it uses."""
+    """A whole task: `reserve` is what the host keeps, `headroom` what a guest should have usable beyond what it uses."""
 
     guests: tuple[GuestSpec, ...]
     policy: Policy = "fixed"

@@ -58,7 +58,7 @@ _PERMISSIONS: t.Final[t.Mapping[str, str]] = {
 # How SASL says no: the daemon tells the client no more than the last of these (libvirt 9.0).
 _NO_SUCH_USER: t.Final = r"SASL|collect auth credentials|: authentication failed$"
 
-_READ_AGAIN: t.Final = "Somebody else changed the domain at the same time; run the task again."
+_READ_AGAIN: t.Final = "Another client changed the domain at the same time; run the task again."
 
 
 @dataclass(frozen=True)
@@ -92,13 +92,13 @@ _MEANINGS: t.Final = (
     _Meaning(
         r"some of its memory is still plugged|unplugged while 'size' != '0'|rejected by the guest",
         "partial",
-        "The guest has not let go of the device.",
+        "The guest has not released the device.",
         "It may need the memory. Run the task again later.",
     ),
     _Meaning(
         r"unplugged while 'requested-size' != '0'",
         "domain_busy",
-        "Somebody else asked the guest to use the device again.",
+        "Another client asked the guest to use the device again.",
         "Run the task again.",
     ),
     _Meaning(
@@ -126,7 +126,7 @@ _MEANINGS: t.Final = (
         r"|requires restrictive numa mode|can't change numatune mode",
         "immutable",
         "This can't change in a running guest.",
-        "Of a device, only requested of a virtio-mem device does; say scope=config for the rest.",
+        "Of a device, only requested of a virtio-mem device does; use scope=config for the rest.",
     ),
     # What follows is checked before any call; only somebody else's change in between can bring it about.
     _Meaning(
@@ -138,8 +138,8 @@ _MEANINGS: t.Final = (
     _Meaning(
         r"block size must be a power of two|block size too small|'block-size' property has to be",
         "block_invalid",
-        "libvirt does not take this block size.",
-        "Leave the option block out, or give a larger power of two.",
+        "libvirt does not accept this block size.",
+        "Omit the option block, or give a larger power of two.",
     ),
     _Meaning(
         r"integer multiple of block size|has to be multiples of|must be multiple of 0x|address must be aligned to",
@@ -150,7 +150,7 @@ _MEANINGS: t.Final = (
     _Meaning(
         r"smaller than or equal to @size",
         "exceeds_device_size",
-        "More is requested than the device is large.",
+        "The task requests more than the size of the device.",
         _READ_AGAIN,
     ),
     _Meaning(
@@ -163,37 +163,37 @@ _MEANINGS: t.Final = (
         r"no device found with alias|memory device was not found|memory device not present|memory ('.*' )?not found"
         r"|Device '/machine/.*' not found",
         "device_not_found",
-        "The device is no longer there.",
+        "The device no longer exists.",
         _READ_AGAIN,
     ),
     _Meaning(
         r"dynamic-memslots|does not support dynamicMemslots",
         "unsupported",
         "This QEMU or machine type has no dynamic_memslots.",
-        "Leave the option out.",
+        "Omit the option.",
     ),
     _Meaning(
         r"does not support machine type",  # QEMU 11.1 dropped those before 5.2; a resize still works
         "unsupported",
-        "This QEMU no longer has the domain's machine type, so libvirt takes no new definition of it.",
+        "This QEMU no longer has the domain's machine type, and libvirt accepts no new definition of it.",
         "Give the domain a newer machine type first: virsh edit.",
     ),
     _Meaning(
         r"overlaps with other memory device",
         "unsupported",
         "Another memory device is at this guest_address.",
-        "Leave the option out, and libvirt chooses a free address.",
+        "Omit the option, and libvirt chooses a free address.",
     ),
     _Meaning(
         r"NUMA node \d+ is unavailable|cellNum in virHostMemGetStats",
         "unsupported",
         "The host has no such NUMA node.",
-        "Look at the options node_mask and placement.nodeset.",
+        "Check the options node_mask and placement.nodeset.",
     ),
     _Meaning(
         r"unable to map backing store|Cannot allocate memory|hugetlbfs|hugepage path",
         "host_lacks_memory",
-        "The host can't back the memory with the pages that are asked for.",
+        "The host can't back the memory with the requested pages.",
         "Reserve huge pages of that size on the host, or use another page_size.",
     ),
     _Meaning(
@@ -206,19 +206,19 @@ _MEANINGS: t.Final = (
         r"virtio-mem isn't supported by this QEMU binary|is not a valid device model name|not supported by the connection",
         "unsupported",
         "This hypervisor has no virtio-mem devices.",
-        "host_memory_info says what it can do, and why not.",
+        "host_memory_info shows which features it supports, and why it lacks others.",
     ),
     _Meaning(
         r"[Ss][Gg][Xx].*(isn't|not) supported",
         "unsupported",
-        "This host has no SGX, so no guest can have EPC memory.",
+        "This host has no SGX, and no guest can have EPC memory.",
         "Leave the device out, or use a host with SGX.",
     ),
     _Meaning(
         r"can't open backing store",
         "unsupported",
         "QEMU can't open the file that backs the device.",
-        "See that the option path names a file or device of the hypervisor, and that QEMU's user may read and write it.",
+        "Check that the option path names a file or device of the hypervisor, and that QEMU's user may read and write it.",
     ),
     _Meaning(
         r"not available in session mode|memory controller is not mounted",
@@ -235,32 +235,32 @@ _MEANINGS: t.Final = (
     _Meaning(
         r"than or equal to swap_hard_limit|Invalid value .* for 'memory\.memsw",
         "unsupported",
-        "swap_hard_limit counts memory and swap together: it needs a hard_limit that is not more.",
+        "swap_hard_limit counts memory and swap together: it needs a hard_limit that is not larger.",
         "Give both, or neither.",
     ),
     _Meaning(
         r"memory\.(limit_in_bytes|max).*Device or resource busy",
         "guest_needs_memory",
-        "The guest's process uses more than the new limit, and the kernel could not take enough away.",
+        "The guest's process uses more than the new limit, and the kernel could not reclaim enough.",
         "Set a higher limit, or take memory from the guest first.",
     ),
     _Meaning(
         r"No space left on device",
         "libvirt_error",
-        "The hypervisor's disk is full, and libvirt could not store what it should.",
-        "Make room where libvirt keeps its definitions, and run the task again: it does what is left of steps.",
+        "The hypervisor's disk is full, and libvirt could not store its files.",
+        "Make room where libvirt keeps its definitions, and run the task again: it does the remaining steps.",
     ),
     _Meaning(
         r"non unique alias detected|slot '\d+' is already being used|device with the same address",
         "domain_busy",
-        "Somebody else made a device with this alias, slot or address at the same time.",
+        "Another client added a device with this alias, slot or address at the same time.",
         "Run the task again.",
     ),
     _Meaning(
         r"higher than max memory|without the balloon device",
         "unsupported",
         "The balloon can't do that: it takes from boot memory and DIMMs, and gives back what it took.",
-        "Give the guest more with memory, which is about its virtio-mem devices.",
+        "Give the guest more with the option memory, which uses its virtio-mem devices.",
     ),
     # Whatever else a version, a driver or a model does not have. Last: many of the texts above say so, too.
     _Meaning(
@@ -270,7 +270,7 @@ _MEANINGS: t.Final = (
         r"|two master hugepages|hugepages of sizes|must be specified when|slot count must be specified|modified with this API",
         "unsupported",
         "This libvirt, QEMU or domain can't do that.",
-        "Its own words are in details.",
+        "See libvirt_message in details.",
     ),
     _Meaning(
         r"domain is not running",
@@ -287,9 +287,9 @@ def translate(call: str, number: int, domain: int, text: str) -> VirtmemError:
     if number == _AUTH_FAILED and re.search(_NO_SUCH_USER, text):
         return VirtmemError(
             "permission_denied",
-            "libvirt does not let this user name and password in.",
-            hint="Look at the options auth_user (which may need its realm: user@realm) and auth_password, and that the"
-            " target has the SASL mechanism that the daemon wants.",
+            "libvirt rejected the user name or password.",
+            hint="Check the options auth_user (which may need its realm: user@realm) and auth_password, and that the"
+            " target has the SASL mechanism that the daemon requires.",
             details=details,
         )
     if _is_denied(number, text):
@@ -307,15 +307,15 @@ def translate(call: str, number: int, domain: int, text: str) -> VirtmemError:
     if is_lost(number, domain):
         return VirtmemError(
             "connection_lost",
-            f"The connection to libvirt broke while it should {call}.",
-            hint="What was done before is in steps; whether the last step was done is not known. Run the task again.",
+            f"The connection to libvirt broke during the call: {call}.",
+            hint="steps lists what was done before. It is not known whether the last step was done. Run the task again.",
             details=details,
         )
     if number == _NO_DOMAIN:
         return VirtmemError(
             "domain_not_found",
-            "The domain is not there, or no longer.",
-            hint="See whether somebody undefined or renamed it meanwhile.",
+            "The domain does not exist, or no longer exists.",
+            hint="Check whether it was undefined or renamed meanwhile.",
             details=details,
         )
     if number == _OPERATION_TIMEOUT:
@@ -326,7 +326,7 @@ def translate(call: str, number: int, domain: int, text: str) -> VirtmemError:
     return VirtmemError(
         "libvirt_error",
         f"libvirt could not {call}: {_tidy(text)}",
-        hint="steps says what was done before; the log of libvirt's daemon may say more.",
+        hint="steps lists what was done before; the log of libvirt's daemon may have more.",
         details=details,
     )
 
@@ -335,8 +335,8 @@ def no_answer(call: str, timeout: float) -> VirtmemError:
     """libvirt itself never says so: a QEMU that does not answer its monitor holds a call for ever (9.0 to 12.8)."""
     return VirtmemError(
         "timeout",
-        f"libvirt did not {call} in {timeout:g} s, and says nothing: QEMU does not answer, or the daemon hangs.",
-        hint="See whether the guest's QEMU process is stopped or stuck on its disk. The call may still be carried out once"
+        f"libvirt did not {call} in {timeout:g} s and reports no error: QEMU does not answer, or the daemon hangs.",
+        hint="Check whether the guest's QEMU process is stopped or stuck on its disk. The call may still be carried out once"
         " that answers; then run the task again.",
         details={"call": call, "call_timeout": timeout},
     )

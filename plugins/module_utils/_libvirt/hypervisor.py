@@ -41,7 +41,7 @@ _KEEPALIVE: t.Final = (5, 3)
 _CLOSE_TIMEOUT: t.Final = 2.0
 # A closed connection's sockets are freed by the event loop, when it has nothing else to do; in milliseconds.
 _LINGER: t.Final = 1
-# A domain that once did not answer is asked no longer than this, in seconds: what came of the task shall be told soon.
+# How long to wait for a domain that did not answer once, in seconds: the task should report its result soon.
 _SHORT_TIMEOUT: t.Final = 2.0
 # Memory that is allocated in advance, or moved to another node, takes its time: a terabyte some minutes.
 _LONG_TIMEOUT: t.Final = 300.0
@@ -68,8 +68,8 @@ def _call(name: str) -> t.Iterator[None]:
     except LookupError as exc:  # the binding's own word for a tunable that the driver does not know
         raise VirtmemError(
             "unsupported",
-            f"This libvirt can't {name} so.",
-            hint="Its own words are in details.",
+            f"This libvirt cannot {name} with these values.",
+            hint="See libvirt_message in details.",
             details={"libvirt_message": str(exc), "call": name},
         ) from None
 
@@ -154,12 +154,12 @@ def _opened(uri: str, open_once: t.Callable[[], VirConnect], timeout: float) -> 
         with _call("open"):
             return _timeout.call_with_timeout(open_once, timeout)
     except ValueError:  # a NUL in the text
-        raise VirtmemError("connection_failed", f"{uri!r} is no libvirt URI.", details={"uri": uri}) from None
+        raise VirtmemError("connection_failed", f"{uri!r} is not a libvirt URI.", details={"uri": uri}) from None
     except TimeoutError:
         raise VirtmemError(
             "connection_failed",
             f"No connection to libvirt: {uri} did not answer in {timeout:g} s.",
-            hint="Check the option uri and the network between.",
+            hint="Check the option uri and the network connection.",
             details={"uri": uri, "timeout": timeout},
         ) from None
 
@@ -277,7 +277,9 @@ class LibvirtHypervisor:
         return VirtmemError(
             "domain_not_found",
             f"{self.uri} has no domain {name!r}.",
-            hint=f"Close names there: {', '.join(close)}." if close else f"It has {len(names)} domains.",
+            hint=f"Close names there: {', '.join(close)}."
+            if close
+            else f"Check the name and the option uri; this hypervisor has {len(names)} domains.",
             details={"domain": name, "uri": self.uri, "nearest": close},
         )
 

@@ -50,7 +50,7 @@ def retry_while_busy(domain: Domain, timeout: float, clock: Clock) -> Domain:
 
 def still_busy(error: VirtmemError, waited: float) -> VirtmemError:
     """The same, and how long it was waited for."""
-    error.message = f"Another job holds the domain, still after {waited:.0f} s."
+    error.message = f"Another job still holds the domain after {waited:.0f} s."
     error.details["waited"] = round(waited, 1)
     return error
 

@@ -28,6 +28,6 @@ def _node(cell: Element) -> HostNode:
     pools = {
         scaled(pages.get("size", "0"), pages.get("unit")): whole(pages.text or "0") for pages in cell.iterfind("pages")
     }
-    ordinary = min(pools, default=0)  # the smallest size; its number is what huge pages leave
+    ordinary = min(pools, default=0)  # the smallest size: ordinary pages, as many as huge pages leave
     huge = {size: size * number for size, number in sorted(pools.items()) if size != ordinary}
     return HostNode(id=whole(cell.get("id", "0")), total=size_of(cell.find("memory")) or 0, pools=huge)

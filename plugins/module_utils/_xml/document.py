@@ -66,7 +66,7 @@ def parse_definition(text: str) -> Definition:
         return reader.definition(root)
     except (ValueError, ArithmeticError) as exc:
         raise VirtmemError(
-            "libvirt_error", "libvirt's XML of the domain says something that can't be.", details={"reason": str(exc)}
+            "libvirt_error", "The domain's XML from libvirt has an invalid value.", details={"reason": str(exc)}
         ) from None
 
 
@@ -77,7 +77,7 @@ def parse_capabilities(text: str) -> HostTopology:
         return topology(root)
     except ValueError as exc:
         raise VirtmemError(
-            "libvirt_error", "libvirt's XML of the host says something that can't be.", details={"reason": str(exc)}
+            "libvirt_error", "The host's XML from libvirt has an invalid value.", details={"reason": str(exc)}
         ) from None
 
 

@@ -51,7 +51,7 @@ class FakeHypervisor(Host):
             if name_or_uuid in (domain.name, UUID):
                 return domain
         error = refusal("look up the domain", NO_DOMAIN, f"Domain not found: {name_or_uuid}")
-        error.hint = f"It has {len(self.all)} domains."  # as LibvirtHypervisor.domain does
+        error.hint = f"Check the name and the option uri; this hypervisor has {len(self.all)} domains."  # as LibvirtHypervisor.domain does
         raise error
 
     def domains(self) -> list[FakeDomain]:

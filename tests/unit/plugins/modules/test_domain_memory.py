@@ -198,7 +198,7 @@ def test_a_guest_that_does_not_start_gets_its_definition_back(hopeless, domain_m
     assert domain.config == config
     assert (left["pending"], left["restart_required"], left["changed"]) == ([], False, True)
     assert left["domain"]["state"] == ("shutoff" if hopeless else "running")
-    assert ("is off" in left["msg"]) is hopeless
+    assert ("is now off" in left["msg"]) is hopeless
 
 
 @pytest.mark.parametrize("policy", ["fail", "warn", "settle", "rollback"])

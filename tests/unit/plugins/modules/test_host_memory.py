@@ -184,7 +184,7 @@ def test_demand_of_a_guest_that_says_nothing(host, add, hypervisor):
     hypervisor.clock.advance(1)
     left = host(domains=[{"domain": "*"}], policy="demand", reserve="52GiB", guest_reserve="0")
     assert currents(left) == {"deaf": 10, "idle": 2}
-    assert left.warned == ["deaf: no fresh statistics, so what it has now counts as what it needs (policy=demand)."]
+    assert left.warned == ["deaf: no fresh statistics; what it has now counts as what it needs (policy=demand)."]
 
 
 def test_statistics_of_all_are_asked_for_at_once(host, add, hypervisor):
@@ -576,7 +576,7 @@ def test_host_lacks_memory(host, add, hypervisor):
     left = host(domains=[{"domain": "a", "memory": "16GiB"}, {"domain": "b", "min": "8GiB"}], reserve="40GiB")
     assert left["error_code"] == "host_lacks_memory"
     assert left["details"] == {"needed": 24 * GIB, "available": 14 * GIB, "missing": 10 * GIB}
-    assert "2 guests shall have at least 24 GiB together, and the host has 14 GiB for them" in left["msg"]
+    assert "2 guests must have at least 24 GiB together, and the host has 14 GiB for them" in left["msg"]
     assert hypervisor.writes == []
     assert entries(left)["a"]["before"]["live"]["current"] == 8 * GIB
 
@@ -658,7 +658,7 @@ def test_no_such_domain(host, add):
     left = host(domains=[*specs(a=6, b=4), {"domain": "c*"}])
     assert entries(left)["b"]["error_code"] == "domain_not_found"
     assert currents({"domains": left["domains"][:1]}) == {"a": 6}
-    assert left.warned == ["No domain's name fits c*."]
+    assert left.warned == ["No domain matches the pattern c*."]
 
 
 # --------------------------------------------------------------------------------------------------- guests that are off

@@ -667,7 +667,7 @@ EVERY_SECOND = "<memballoon model='virtio'><stats period='1'/></memballoon>"
 @pytest.mark.parametrize(
     ("guest", "balloon", "said"),
     [
-        ({"usable": 0}, EVERY_SECOND, "has 0 usable.*asked all the same"),
+        ({"usable": 0}, EVERY_SECOND, "has 0 usable.*Continuing because check_guest_memory=false"),
         ({"usable": 0}, "<memballoon model='virtio'/>", "not checked.*nothing lately"),
         ({"usable": 64 * GIB}, EVERY_SECOND, None),
         ({"usable": None}, EVERY_SECOND, "not checked.*nothing lately"),
@@ -1087,7 +1087,7 @@ def test_somebody_else_removes_the_device_meanwhile(play, hypervisor):
     hypervisor.before_call = meddle
     left = play(requested="4GiB")
     assert left["error_code"] == "device_not_found"
-    assert "somebody else" in left["msg"]
+    assert "another client" in left["msg"]
 
 
 def test_failure_after_the_guest_stopped_tells_what_is_there(play, hypervisor):
@@ -1104,7 +1104,7 @@ def test_saved_state_is_a_warning(play, hypervisor, monkeypatch):
     state = domain.state()
     monkeypatch.setattr(domain, "state", lambda: replace(state, saved=True))
     left = play(requested="4GiB")
-    assert any("saved state" in warning for warning in left.warned)
+    assert any("managed-save image" in warning for warning in left.warned)
     assert not play(requested="4GiB").warned
 
 

@@ -309,7 +309,11 @@ def test_domain_by_name_and_uuid(hypervisor, connection):
 
 @pytest.mark.parametrize(
     ("names", "hint"),
-    [(["web1", "web22", "db1"], "web1"), (["db1", "db2"], "It has 2 domains."), ([], "It has 0 domains.")],
+    [
+        (["web1", "web22", "db1"], "web1"),
+        (["db1", "db2"], "this hypervisor has 2 domains."),
+        ([], "this hypervisor has 0 domains."),
+    ],
 )
 def test_no_such_domain(hypervisor, connection, names, hint):
     connection.script["lookupByName"] = LibvirtError("no domain", 42)
