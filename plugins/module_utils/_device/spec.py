@@ -10,6 +10,7 @@ import typing as t
 from dataclasses import dataclass
 
 from .._errors import VirtmemError
+from .._option_table import TABLE, Option
 from .._size import parse_size
 from .values import Params, _path, _stated, _uuid, normal_guest_address, normal_pci_address, read_set
 
@@ -24,18 +25,14 @@ class DeviceSpec:
     stated: t.Mapping[str, t.Any]
 
 
-_DEVICE_SIZES: t.Final = ("size", "block", "requested", "page_size", "align_size", "label_size")
-
-
 def read_device_spec(position: int, params: Params) -> DeviceSpec:
     stated = _stated(params)
-    stated.update(_stated(stated.pop("driver", None) or {}))
+    for group in {option.group for option in TABLE if option.group}:
+        stated.update(_stated(stated.pop(group, None) or {}))
     model, alias = stated.pop("model"), stated.pop("alias", None)
     place = f"devices[{position}]"
-    for name in _DEVICE_SIZES:
-        if name in stated:
-            stated[name] = parse_size(stated[name], f"{place}.{name}")
-    if stated.get("size") == 0:
+    values = read_options(stated, f"{place}.")
+    if values.get("size") == 0:
         raise VirtmemError(
             "invalid_size",
             f"{place}.size: a device must have more than 0.",
@@ -43,16 +40,36 @@ def read_device_spec(position: int, params: Params) -> DeviceSpec:
             " purge_devices=true to remove it.",
             details={"size": 0},
         )
-    for name, read in (
-        ("node_mask", lambda text: read_set(text, f"{place}.node_mask")),
-        ("guest_address", normal_guest_address),
-        ("pci_address", normal_pci_address),
-        ("uuid", lambda text: _uuid(text, place)),
-        ("path", lambda text: _path(text, place)),
-    ):
-        if name in stated:
-            stated[name] = read(stated[name])
-    for name in ("pmem", "readonly"):  # elements that are there or not: false is their absence
-        if name in stated:
-            stated[name] = stated[name] or None
-    return DeviceSpec(place, model, alias, stated)
+    return DeviceSpec(place, model, alias, values)
+
+
+def read_options(params: Params, prefix: str = "") -> dict[str, t.Any]:
+    """The options that a task states, as the model has them. Raises VirtmemError (invalid_size, unsupported) for one
+    that can't be read; `prefix` goes before its name."""
+    stated = _stated(params)
+    return {
+        option.name: _read(option, stated[option.name], prefix + option.name)
+        for option in _IN_ORDER
+        if option.name in stated
+    }
+
+
+# Of several that can't be read, a size is the first to be named.
+_IN_ORDER: t.Final = sorted(TABLE, key=lambda option: option.kind != "size")
+
+
+def _read(option: Option, value: object, name: str) -> object:
+    reader = _READERS.get(option.kind)
+    return reader(value, name) if reader else value
+
+
+# How a value of a kind is read, where it is not as the task says it.
+_READERS: t.Final[t.Mapping[str, t.Callable[[t.Any, str], t.Any]]] = {
+    "size": parse_size,
+    "set": read_set,
+    "hex": lambda text, _: normal_guest_address(text),
+    "pci": lambda text, _: normal_pci_address(text),
+    "uuid": _uuid,
+    "path": _path,
+    "presence": lambda value, _: value or None,  # an element that is there or not: false is its absence
+}

@@ -103,27 +103,27 @@ def read_set(text: str, option: str) -> str:
         ) from None
 
 
-def _path(text: str, place: str) -> str:
+def _path(text: str, option: str) -> str:
     """libvirt's schema wants an absolute path (absFilePath), which it checks only if asked to."""
     if not text.startswith("/"):
         raise VirtmemError(
             "unsupported",
-            f"{place}.path: {text!r} is not an absolute path.",
+            f"{option}: {text!r} is not an absolute path.",
             hint="Write the whole path of the file or device on the hypervisor, from / on.",
             details={"path": text},
         )
     if _LOST_IN_XML.search(text):
         raise VirtmemError(
             "unsupported",
-            f"{place}.path: {text!r} has a character that libvirt can't keep.",
+            f"{option}: {text!r} has a character that libvirt can't keep.",
             hint="Rename the file, without line ends and control characters.",
             details={"path": text},
         )
     return text
 
 
-def _uuid(text: str, place: str) -> str:
+def _uuid(text: str, option: str) -> str:
     try:
         return str(uuid.UUID(text))
     except ValueError:
-        raise VirtmemError("unsupported", f"{place}.uuid: {text!r} is not a UUID.") from None
+        raise VirtmemError("unsupported", f"{option}: {text!r} is not a UUID.") from None

@@ -10,8 +10,10 @@ import typing as t
 from dataclasses import replace
 
 from .._bitmap import parse_bitmap
+from .._device.options import VIRTIO_MEM_OPTIONS
 from .._device.rules import host_backing
-from .._device.values import normal_guest_address, normal_node_mask, normal_pci_address
+from .._device.spec import read_options
+from .._device.values import normal_node_mask
 from .._errors import VirtmemError
 from .._libvirt.retry import retry_while_busy
 from .._model import Definition, Observed, Scope
@@ -20,7 +22,7 @@ from .._size import about, parse_size
 from .._wait import Clock, WaitOptions
 from .._xml import document
 from .._xml.observe import read
-from .device_plan import SIZE_OPTIONS, Desired, Plan, plan_device
+from .device_plan import Desired, Plan, plan_device
 from .device_report import DeviceReport
 from .facts import device_facts, saved_warning
 from .guards import GuestChange, check_host_memory, check_host_nodes, guard_guest, offline_memory
@@ -29,18 +31,10 @@ from .spec import resolve_scopes
 
 def desired_from(params: t.Mapping[str, t.Any]) -> Desired:
     """The task's wishes as data. Raises VirtmemError (invalid_size, unsupported) for an option that can't be read."""
-    values: dict[str, t.Any] = {}
-    for name in ("alias", "node", "access", "discard", "dynamic_memslots"):
-        values[name] = params[name]
-    for name in SIZE_OPTIONS:
-        values[name] = None if params[name] is None else parse_size(params[name], name)
-    for name, normal in (
-        ("node_mask", normal_node_mask),
-        ("guest_address", normal_guest_address),
-        ("pci_address", normal_pci_address),
-    ):
-        values[name] = None if params[name] is None else normal(params[name])
-    return Desired(present=params["state"] == "present", **values)
+    values = read_options({name: params[name] for name in VIRTIO_MEM_OPTIONS if name != "node_mask"})
+    if params["node_mask"] is not None:
+        values["node_mask"] = normal_node_mask(params["node_mask"])
+    return Desired(present=params["state"] == "present", alias=params["alias"], **values)
 
 
 class VirtioMemDevice:

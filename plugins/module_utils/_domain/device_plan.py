@@ -24,6 +24,7 @@ from .._device.rules import (
     check_room,
     check_size,
     check_slot,
+    check_stated,
     choose_node,
     default_block,
     smallest_block,
@@ -209,9 +210,7 @@ def _wait_steps(before: MemoryDevice | None, wanted: MemoryDevice) -> list[Step]
 def _check_features(desired: Desired, observed: Observed, versions: Versions) -> None:
     definition = t.cast(Definition, observed.live or observed.config)
     _capabilities.require_virtio_mem(versions, definition.arch)
-    for option in ("guest_address", "dynamic_memslots"):
-        if getattr(desired, option) is not None:
-            _capabilities.require(option, versions)
+    check_stated(desired.stated(), versions)
 
 
 def _new_device(

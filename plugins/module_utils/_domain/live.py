@@ -10,7 +10,7 @@ import typing as t
 from dataclasses import asdict, dataclass, field, replace
 
 from .._device.match import Match, merged, new_device
-from .._device.options import changed_options
+from .._device.options import LIVE, changed_options
 from .._device.rules import SIZE_ALIGNMENT, check_device, check_free_address, why_no_hotplug, why_no_unplug
 from .._errors import VirtmemError
 from .._model import VIRTIO_MEM, Definition, MemoryDevice, Versions
@@ -176,7 +176,7 @@ def _resized(match: Match, device: MemoryDevice, job: _Job) -> MemoryDevice:
         return device
     wanted = merged(match, device)
     rounded = replace(wanted, size=round_up(wanted.size, SIZE_ALIGNMENT))
-    fixed = [name for name in changed_options(device, rounded) if name != "requested"]
+    fixed = [name for name in changed_options(device, rounded) if name not in LIVE]
     for name in fixed:
         job.later(f"{match.name}: {name}", "only requested of a virtio-mem device changes live")
     asked = replace(device, requested=wanted.requested)
