@@ -11,7 +11,6 @@ import typing as t
 
 # More nodes or CPUs than any host has; a bound, so that a slip of the pen can't ask for a set of millions.
 _LARGEST: t.Final = 16383
-
 _PART: t.Final = re.compile(r"(\^)?(\d+)(?:-(\d+))?", re.ASCII)
 
 

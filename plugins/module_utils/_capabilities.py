@@ -77,7 +77,6 @@ _X86: t.Final = ("x86_64", "i686")
 # QEMU pc.c, so on x86 only: unplug needs unplugged-inaccessible=on, the default from machine type 8.1; 7.0 to 8.0 decide by the
 # backend (on unless the memory is anonymous); older ones have it off.
 _UNPLUG_MACHINE: t.Final = (8, 1)
-
 _UNPLUG_MACHINE_IF_NOT_ANONYMOUS: t.Final = (7, 0)
 
 # A memory device needs a guest NUMA node, but for s390x, where virtio-mem-ccw does without (libvirt 11.1).

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 Scope = t.Literal["live", "config"]
 
 VIRTIO_MEM: t.Final = "virtio-mem"
-
 # One of Definition.blockers, and the one that a task can lift.
 LOCKED: t.Final = "its memory is locked (<memoryBacking><locked/>)"
 

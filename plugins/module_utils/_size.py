@@ -13,7 +13,6 @@ from fractions import Fraction
 from ._errors import VirtmemError
 
 KIB: t.Final = 1024
-
 MIB: t.Final = 1024**2
 
 # libvirt counts memory in an unsigned long long of KiB, but QEMU's sizes are 64-bit bytes: the smaller limit rules.
@@ -23,7 +22,6 @@ LARGEST: t.Final = 2**63 - 1
 UNLIMITED: t.Final = 9007199254740991 * KIB
 
 _LETTERS: t.Final = "kmgtpe"
-
 _NUMBER_AND_UNIT: t.Final = re.compile(
     r"(?P<number>\d{1,40}(?:\.\d{1,40})?)\s*(?P<unit>[a-z]*)", re.ASCII | re.IGNORECASE
 )

@@ -14,10 +14,8 @@ from ._protocol import Clock, Watch
 
 # An event can be lost (a daemon restart, a full queue): look again this often, in seconds, even if none came.
 _HEARTBEAT: t.Final = 5.0
-
 # Without events, look often at first and then ever more seldom: most guests follow within a second.
 _FIRST_POLL: t.Final = 0.1
-
 _LAST_POLL: t.Final = 1.0
 
 OnPartial = t.Literal["fail", "warn", "settle", "rollback"]

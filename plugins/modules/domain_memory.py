@@ -602,9 +602,10 @@ hint:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils._argspec import change_spec, connection_spec, domain_spec
+from ansible_collections.virtmem.libvirt.plugins.module_utils._argspec import change_spec, connection_spec
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.module import DomainMemory
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.report import EMPTY
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.spec import domain_spec
 from ansible_collections.virtmem.libvirt.plugins.module_utils._libvirt import hypervisor
 from ansible_collections.virtmem.libvirt.plugins.module_utils._task import run_task
 from ansible_collections.virtmem.libvirt.plugins.module_utils._xml import document

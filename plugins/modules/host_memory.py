@@ -359,9 +359,10 @@ hint:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils._argspec import change_spec, connection_spec, host_spec
+from ansible_collections.virtmem.libvirt.plugins.module_utils._argspec import change_spec, connection_spec
 from ansible_collections.virtmem.libvirt.plugins.module_utils._host.module import HostMemory
 from ansible_collections.virtmem.libvirt.plugins.module_utils._host.report import EMPTY
+from ansible_collections.virtmem.libvirt.plugins.module_utils._host.spec import host_spec
 from ansible_collections.virtmem.libvirt.plugins.module_utils._libvirt import hypervisor
 from ansible_collections.virtmem.libvirt.plugins.module_utils._task import run_task
 from ansible_collections.virtmem.libvirt.plugins.module_utils._xml import document

@@ -354,7 +354,8 @@ hint:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils._argspec import change_spec, connection_spec, device_spec
+from ansible_collections.virtmem.libvirt.plugins.module_utils._argspec import change_spec, connection_spec
+from ansible_collections.virtmem.libvirt.plugins.module_utils._device.options import device_spec
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.device_module import VirtioMemDevice
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.report import EMPTY_DEVICE
 from ansible_collections.virtmem.libvirt.plugins.module_utils._libvirt import hypervisor

@@ -71,7 +71,6 @@ def _geometry(device: MemoryDevice) -> tuple[t.Any, ...]:
 
 # Devices that sit on no guest node: virtio-pmem never does.
 _NODELESS: t.Final = "virtio-pmem"
-
 # libvirt gives EPC sections no alias that it keeps, and they never come or go while the guest runs.
 _ALIASES: t.Final[t.Mapping[str, str]] = {
     VIRTIO_MEM: "ua-virtiomem",

@@ -2,47 +2,81 @@
 # SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The options of memory devices. Pure."""
+"""What follows from the table of device options: argument specs, and which options are of a kind. Pure."""
 
 from __future__ import annotations
 
 import typing as t
 
-from .._model import MemoryDevice
+from .._model import VIRTIO_MEM, MemoryDevice
+from .._option_table import MODELS, TABLE, Option
 
-# In the order of the documentation; `alias` is the identity, so it is not among what a task can change.
-VIRTIO_MEM_OPTIONS: t.Final = (
-    "node",
-    "size",
-    "block",
-    "requested",
-    "page_size",
-    "node_mask",
-    "access",
-    "discard",
-    "dynamic_memslots",
-    "guest_address",
-    "pci_address",
-)
+Spec = dict[str, t.Any]
 
-DRIVER: t.Final = ("iommu", "ats", "packed")
+# A device's attributes that a task can state, besides its alias (the identity) and model.
+DEVICE_OPTIONS: t.Final = tuple(option.name for option in TABLE)
 
-# A device's attributes that a task can state, besides its alias and model; see _model.MemoryDevice.
-DEVICE_OPTIONS: t.Final = (
-    *VIRTIO_MEM_OPTIONS,
-    "path",
-    "align_size",
-    "pmem",
-    "label_size",
-    "readonly",
-    "uuid",
-    "slot",
-    *DRIVER,
-)
+# Those of virtio_mem_device, which leaves virtio's own settings to domain_memory.
+VIRTIO_MEM_OPTIONS: t.Final = tuple(option.name for option in TABLE if VIRTIO_MEM in option.models and not option.group)
+
+# The options that mean something for a model. libvirt drops others without a word, or refuses them.
+OPTIONS: t.Final[t.Mapping[str, frozenset[str]]] = {
+    model: frozenset(option.name for option in TABLE if model in option.models) for model in MODELS
+}
+
+SIZES: t.Final = frozenset(option.name for option in TABLE if option.kind == "size")
 
 # Each definition has its own, unless a task states them; libvirt chooses.
-ADDRESSES: t.Final = frozenset({"guest_address", "pci_address", "slot"})
+ADDRESSES: t.Final = frozenset(option.name for option in TABLE if option.is_address)
+
+# What a running guest's device can change.
+LIVE: t.Final = frozenset(option.name for option in TABLE if option.is_live)
 
 
 def changed_options(before: MemoryDevice, after: MemoryDevice) -> list[str]:
     return [name for name in DEVICE_OPTIONS if getattr(before, name) != getattr(after, name)]
+
+
+def grouped(values: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Values by option name, as tasks and facts have them: those of a group in a dictionary of its name."""
+    found: dict[str, t.Any] = {}
+    for option in TABLE:
+        if option.name in values:
+            place = found.setdefault(option.group, {}) if option.group else found
+            place[option.name] = values[option.name]
+    return found
+
+
+def device_spec() -> Spec:
+    """One virtio-mem device."""
+    return {"alias": {"type": "str"}, **_specs(VIRTIO_MEM_OPTIONS)}
+
+
+def any_device_spec() -> Spec:
+    """A memory device of any model; rules.check_options says which option which model has."""
+    spec = grouped(_specs(DEVICE_OPTIONS))
+    for group in {option.group for option in TABLE if option.group}:
+        spec[group] = {"type": "dict", "options": spec[group]}
+    return {"model": {"type": "str", "required": True, "choices": list(MODELS)}, "alias": {"type": "str"}, **spec}
+
+
+def _specs(names: t.Collection[str]) -> Spec:
+    return {option.name: _spec(option) for option in TABLE if option.name in names}
+
+
+# Ansible's word for a kind; all others are text.
+_TYPES: t.Final = {
+    "int": "int",
+    "slot": "int",
+    "path": "path",
+    "yes_no": "bool",
+    "on_off": "bool",
+    "presence": "bool",
+}
+
+
+def _spec(option: Option) -> Spec:
+    spec: Spec = {"type": _TYPES.get(option.kind, "str")}
+    if option.choices:
+        spec["choices"] = list(option.choices)
+    return spec

@@ -18,8 +18,9 @@ from .. import _capabilities
 from .._capabilities import counts_all_slots, needs_nodes, node_mask_binds, takes_slot
 from .._errors import VirtmemError
 from .._model import VIRTIO_MEM, Definition, MemoryDevice, Platform, Scope, Versions
+from .._option_table import TABLE
 from .._size import KIB, MIB, format_size, round_down, round_up
-from .options import DRIVER, VIRTIO_MEM_OPTIONS
+from .options import OPTIONS
 from .spec import DeviceSpec
 from .values import _HIGHEST_ADDRESS
 
@@ -48,7 +49,6 @@ def smallest_block(definition: Definition, platform: Platform) -> int | None:
 SIZE_ALIGNMENT: t.Final = 2 * MIB
 
 _HOST_BRIDGE: t.Final = "0000:00:00.0"
-
 SMALLEST_PAGE: t.Final = 4 * KIB
 
 
@@ -285,17 +285,6 @@ def host_backing(definition: Definition, device: MemoryDevice, versions: Version
     return definition.page_size_of(device), nodes
 
 
-# The options that mean something for a model. libvirt silently drops others, or refuses them.
-OPTIONS: t.Final[t.Mapping[str, frozenset[str]]] = {
-    "dimm": frozenset({"size", "node", "page_size", "node_mask", "access", "discard", "slot"}),
-    "nvdimm": frozenset(
-        {"size", "node", "path", "align_size", "pmem", "label_size", "readonly", "uuid", "access", "slot"}
-    ),
-    "virtio-pmem": frozenset({"size", "path", "access", "pci_address", "guest_address", *DRIVER}),
-    VIRTIO_MEM: frozenset({*VIRTIO_MEM_OPTIONS, *DRIVER}),
-    "sgx-epc": frozenset({"size", "node", "node_mask"}),
-}
-
 _SMALLEST_LABEL: t.Final = 128 * KIB  # virDomainNVDimmLabelSize
 
 
@@ -401,11 +390,15 @@ def check_features(spec: DeviceSpec, versions: Versions, arch: str, *, new: bool
             _capabilities.require_virtio_mem(versions, arch)
         elif new and spec.model in _capabilities.FEATURES:
             _capabilities.require(spec.model, versions)
-        for feature in ("guest_address", "dynamic_memslots"):
-            if feature in spec.stated:
-                _capabilities.require(feature, versions)
-        if any(name in spec.stated for name in DRIVER):
-            _capabilities.require("driver", versions)
+        check_stated(spec.stated, versions)
+
+
+def check_stated(stated: t.Container[str], versions: Versions) -> None:
+    """The features that these options need."""
+    needed = {option.feature for option in TABLE if option.name in stated}
+    for feature in _capabilities.FEATURES:  # in the order in which they came
+        if feature in needed:
+            _capabilities.require(feature, versions)
 
 
 def check_device(device: MemoryDevice, definition: Definition, platform: Platform, place: str) -> None:

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 from .._errors import VirtmemError
 from .._model import VIRTIO_MEM
+from .._option_table import TABLE, Option
 from .._size import parse_size
+from .options import VIRTIO_MEM_OPTIONS
 from .values import Params, _path, _stated, _uuid, normal_guest_address, normal_node_mask, normal_pci_address, read_set
 
 
@@ -30,18 +32,14 @@ class DeviceSpec:
     absent: bool = False
 
 
-_DEVICE_SIZES: t.Final = ("size", "block", "requested", "page_size", "align_size", "label_size")
-
-
 def read_device_spec(position: int, params: Params) -> DeviceSpec:
     stated = _stated(params)
-    stated.update(_stated(stated.pop("driver", None) or {}))
+    for group in {option.group for option in TABLE if option.group}:
+        stated.update(_stated(stated.pop(group, None) or {}))
     model, alias = stated.pop("model"), stated.pop("alias", None)
     place = f"devices[{position}]"
-    for name in _DEVICE_SIZES:
-        if name in stated:
-            stated[name] = parse_size(stated[name], f"{place}.{name}")
-    if stated.get("size") == 0:
+    values = read_options(stated, f"{place}.")
+    if values.get("size") == 0:
         raise VirtmemError(
             "invalid_size",
             f"{place}.size: a device must have more than 0.",
@@ -49,36 +47,44 @@ def read_device_spec(position: int, params: Params) -> DeviceSpec:
             " purge_devices=true to remove it.",
             details={"size": 0},
         )
-    for name, read in (
-        ("node_mask", lambda text: read_set(text, f"{place}.node_mask")),
-        ("guest_address", normal_guest_address),
-        ("pci_address", normal_pci_address),
-        ("uuid", lambda text: _uuid(text, place)),
-        ("path", lambda text: _path(text, place)),
-    ):
-        if name in stated:
-            stated[name] = read(stated[name])
-    for name in ("pmem", "readonly"):  # elements that are there or not: false is their absence
-        if name in stated:
-            stated[name] = stated[name] or None
-    return DeviceSpec(place, model, alias, stated)
-
-
-_SIZES: t.Final = frozenset({"size", "block", "requested", "page_size"})
+    return DeviceSpec(place, model, alias, values)
 
 
 def read_one_device(params: Params) -> DeviceSpec:
     """A whole virtio_mem_device task. Raises VirtmemError (invalid_size, unsupported) for an option that can't be read."""
-    stated: dict[str, t.Any] = {}
-    for name in ("node", "access", "discard", "dynamic_memslots"):
-        stated[name] = params[name]
-    for name in _SIZES:
-        stated[name] = None if params[name] is None else parse_size(params[name], name)
-    for name, normal in (
-        ("node_mask", normal_node_mask),
-        ("guest_address", normal_guest_address),
-        ("pci_address", normal_pci_address),
-    ):
-        stated[name] = None if params[name] is None else normal(params[name])
-    stated = {name: value for name, value in stated.items() if value is not None}
+    stated = read_options({name: params[name] for name in VIRTIO_MEM_OPTIONS if name != "node_mask"})
+    if params["node_mask"] is not None:
+        stated["node_mask"] = normal_node_mask(params["node_mask"])
     return DeviceSpec("", VIRTIO_MEM, params["alias"], stated, absent=params["state"] == "absent")
+
+
+def read_options(params: Params, prefix: str = "") -> dict[str, t.Any]:
+    """The options that a task states, as the model has them. Raises VirtmemError (invalid_size, unsupported) for one
+    that can't be read; `prefix` goes before its name."""
+    stated = _stated(params)
+    return {
+        option.name: _read(option, stated[option.name], prefix + option.name)
+        for option in _IN_ORDER
+        if option.name in stated
+    }
+
+
+# Of several that can't be read, a size is the first to be named.
+_IN_ORDER: t.Final = sorted(TABLE, key=lambda option: option.kind != "size")
+
+
+def _read(option: Option, value: object, name: str) -> object:
+    reader = _READERS.get(option.kind)
+    return reader(value, name) if reader else value
+
+
+# How a value of a kind is read, where it is not as the task says it.
+_READERS: t.Final[t.Mapping[str, t.Callable[[t.Any, str], t.Any]]] = {
+    "size": parse_size,
+    "set": read_set,
+    "hex": lambda text, _: normal_guest_address(text),
+    "pci": lambda text, _: normal_pci_address(text),
+    "uuid": _uuid,
+    "path": _path,
+    "presence": lambda value, _: value or None,  # an element that is there or not: false is its absence
+}

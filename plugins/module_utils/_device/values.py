@@ -18,9 +18,7 @@ _HIGHEST_ADDRESS: t.Final = 2**64 - 1
 
 # virDomainDeviceInfoParseXML keeps such aliases and silently drops all others (libvirt 3.9 to 12.8).
 _USER_ALIAS: t.Final = re.compile(r"ua-[A-Za-z0-9_-]+", re.ASCII)
-
 _ADDRESS: t.Final = re.compile(r"0x[0-9a-f]{1,16}|[0-9]{1,20}", re.ASCII | re.IGNORECASE)
-
 _PCI_ADDRESS: t.Final = re.compile(r"(?:([0-9a-f]{4}):)?([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])", re.ASCII | re.IGNORECASE)
 
 
@@ -103,27 +101,27 @@ def read_set(text: str, option: str) -> str:
         ) from None
 
 
-def _path(text: str, place: str) -> str:
+def _path(text: str, option: str) -> str:
     """libvirt's schema wants an absolute path (absFilePath), which it checks only if asked to."""
     if not text.startswith("/"):
         raise VirtmemError(
             "unsupported",
-            f"{place}.path: {text!r} is not an absolute path.",
+            f"{option}: {text!r} is not an absolute path.",
             hint="Use the full path of the file or device on the hypervisor, from / on.",
             details={"path": text},
         )
     if _LOST_IN_XML.search(text):
         raise VirtmemError(
             "unsupported",
-            f"{place}.path: {text!r} has a character that libvirt can't store.",
+            f"{option}: {text!r} has a character that libvirt can't store.",
             hint="Rename the file, without line ends and control characters.",
             details={"path": text},
         )
     return text
 
 
-def _uuid(text: str, place: str) -> str:
+def _uuid(text: str, option: str) -> str:
     try:
         return str(uuid.UUID(text))
     except ValueError:
-        raise VirtmemError("unsupported", f"{place}.uuid: {text!r} is not a UUID.") from None
+        raise VirtmemError("unsupported", f"{option}: {text!r} is not a UUID.") from None

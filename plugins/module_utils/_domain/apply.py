@@ -522,18 +522,15 @@ _ROLLED_BACK_HINT: t.Final = "The request is back to its value before the task; 
 _PAUSED_HINT: t.Final = (
     "The guest is paused and can't react. The request stays, and the guest follows once it is resumed."
 )
-
 _SHRINK_HINT: t.Final = (
     "The rest is in use, or lies in a kernel zone of the guest (memhp_default_state=online_movable avoids that). The"
     " request stays, and the guest may still give back more; on_partial selects what else to do."
 )
-
 # Measured on QEMU 7.2: the update succeeds, and the guest stops where the pool ends.
 _EMPTY_POOL_HINT: t.Final = (
     "The device uses huge pages, and QEMU reports no error when the host has none left: see host_memory_info, and"
     " allocate more. The request stays, and the guest takes the rest when it is asked again."
 )
-
 _GROW_HINT: t.Final = (
     "Check that the guest has loaded the virtio_mem driver (Linux 5.8 or later) and has finished booting. The request"
     " stays, and the guest may still take more; on_partial selects what else to do."

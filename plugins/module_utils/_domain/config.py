@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from .. import _capabilities
 from .._device.match import Match, merged, new_device
-from .._device.options import changed_options
+from .._device.options import LIVE, changed_options
 from .._device.rules import (
     SIZE_ALIGNMENT,
     check_device,
@@ -155,7 +155,7 @@ def _needs_define(before: Definition, after: Definition) -> bool:
     to 12.8 it counts all devices, and refuses a DIMM if they are as many as the slots (qemuDomainAttachMemoryConfig)."""
     old = {device.index: device for device in before.devices}
     kept = [device for device in after.devices if device.index >= 0]
-    if any(changed_options(old[device.index], device) not in ([], ["requested"]) for device in kept):
+    if any(not LIVE.issuperset(changed_options(old[device.index], device)) for device in kept):
         return True
     new = [device for device in after.devices if device.index < 0]
     full = len(before.devices) >= before.slots > 0

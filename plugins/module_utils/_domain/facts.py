@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import typing as t
 
-from .._device.options import DEVICE_OPTIONS, DRIVER
+from .._device.options import DEVICE_OPTIONS, VIRTIO_MEM_OPTIONS, grouped
 from .._errors import Facts
-from .._model import VIRTIO_MEM, Definition, DomainState, GuestStatistics, MemoryDevice, Scope
+from .._model import Definition, DomainState, GuestStatistics, MemoryDevice, Scope
+from .._option_table import TABLE
 from .spec import domain_options
 
 Devices = t.Mapping[Scope, t.Optional[MemoryDevice]]
@@ -29,20 +30,8 @@ def device_facts(device: MemoryDevice | None) -> Facts | None:
     if device is None:
         return None
     return {
-        "alias": device.alias,
-        "model": device.model,
-        "node": device.node,
-        "size": device.size,
-        "block": device.block,
-        "requested": device.requested,
-        "current": device.current,
-        "page_size": device.page_size,
-        "node_mask": device.node_mask,
-        "access": device.access,
-        "discard": device.discard,
-        "dynamic_memslots": device.dynamic_memslots,
-        "guest_address": None if device.guest_address is None else f"{device.guest_address:#x}",
-        "pci_address": device.pci_address,
+        **_identity(device),
+        **_option_facts(device, VIRTIO_MEM_OPTIONS),
         "offline_in_guest": None,
     }
 
@@ -87,12 +76,17 @@ def definition_facts(definition: Definition | None) -> Facts | None:
 
 
 def memory_device_facts(device: MemoryDevice) -> Facts:
-    """A memory device of any model; options that it does not have are null."""
-    facts: Facts = {"alias": device.alias, "model": device.model, "current": device.current}
-    facts.update({name: getattr(device, name) for name in DEVICE_OPTIONS if name not in DRIVER})
-    if device.model != VIRTIO_MEM:
-        facts.update(block=None, requested=None)
-    if device.guest_address is not None:
-        facts["guest_address"] = f"{device.guest_address:#x}"
-    facts["driver"] = {name: getattr(device, name) for name in DRIVER}
+    """A memory device of any model; options that it has not got are null."""
+    return {**_identity(device), **grouped(_option_facts(device, DEVICE_OPTIONS))}
+
+
+def _identity(device: MemoryDevice) -> Facts:
+    return {"alias": device.alias, "model": device.model, "current": device.current}
+
+
+def _option_facts(device: MemoryDevice, names: t.Collection[str]) -> Facts:
+    facts = {option.name: option.of(device) for option in TABLE if option.name in names}
+    for option in TABLE:
+        if option.kind == "hex" and facts.get(option.name) is not None:
+            facts[option.name] = f"{facts[option.name]:#x}"
     return facts

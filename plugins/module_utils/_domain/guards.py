@@ -22,7 +22,6 @@ from .steps import Change, Step
 
 # A guest counts less than it was given, for its kernel and firmware: 107 MiB of 512 (Linux 6.1), and more of more.
 _OVERHEAD: t.Final = 160 * MIB
-
 _OVERHEAD_SHARE: t.Final = 16
 
 

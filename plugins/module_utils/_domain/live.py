@@ -10,7 +10,7 @@ import typing as t
 from dataclasses import asdict, dataclass, field, replace
 
 from .._device.match import Match, merged, new_device
-from .._device.options import changed_options
+from .._device.options import LIVE, changed_options
 from .._device.rules import (
     SIZE_ALIGNMENT,
     check_device,
@@ -184,7 +184,7 @@ def _resized(match: Match, device: MemoryDevice, given: PlanInput, stores: bool)
         return device
     wanted = merged(match, device)
     rounded = replace(wanted, size=round_up(wanted.size, SIZE_ALIGNMENT))
-    fixed = [name for name in changed_options(device, rounded) if name != "requested"]
+    fixed = [name for name in changed_options(device, rounded) if name not in LIVE]
     live, platform, place = given.definition("live"), given.platform, match.spec.place
     if fixed and not stores:
         check_device(wanted, live, platform, place)

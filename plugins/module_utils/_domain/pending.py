@@ -10,16 +10,13 @@ import typing as t
 from dataclasses import dataclass, field, replace
 
 from .._device.match import Match, pair_lists
-from .._device.options import ADDRESSES, changed_options
+from .._device.options import ADDRESSES, SIZES, changed_options
 from .._model import Definition, MemoryDevice
 from .._size import format_size
 from . import sums
 from .spec import DomainSpec, flat_options
 
-_SIZES: t.Final = frozenset(
-    {"boot", "size", "block", "requested", "page_size", "align_size", "label_size"}
-    | {"hard_limit", "soft_limit", "swap_hard_limit", "target"}
-)
+_SIZES: t.Final = SIZES | {"boot", "hard_limit", "soft_limit", "swap_hard_limit", "target"}
 
 
 @dataclass(frozen=True)

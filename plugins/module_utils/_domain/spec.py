@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import asdict, dataclass
 
+from .._device.options import Spec, any_device_spec
 from .._device.spec import DeviceSpec, read_device_spec
 from .._device.values import Params, _stated, read_set
 from .._errors import Facts, VirtmemError
@@ -239,3 +240,61 @@ def _flat(prefix: str, facts: Facts) -> t.Iterator[tuple[str, t.Any]]:
             yield from _flat(f"{prefix}{name}.", value)
         else:
             yield prefix + name, value
+
+
+# -------------------------------------------------------------------------------------------------------- argument spec
+
+_BALLOONS: t.Final = ("none", "virtio", "virtio-transitional", "virtio-non-transitional", "xen")
+
+
+def domain_spec() -> Spec:
+    """All memory of a domain."""
+    return {
+        "memory": {"type": "str"},
+        "maximum": _options(size={"type": "str"}, slots={"type": "int"}),
+        "boot": {"type": "str"},
+        "numa": _elements(
+            id={"type": "int", "required": True},
+            cpus={"type": "str"},
+            memory={"type": "str"},
+            access={"type": "str", "choices": ["shared", "private"]},
+            discard={"type": "bool"},
+        ),
+        "backing": _backing_spec(),
+        "tuning": _options(hard_limit={"type": "str"}, soft_limit={"type": "str"}, swap_hard_limit={"type": "str"}),
+        "placement": _options(
+            mode={"type": "str", "choices": ["strict", "preferred", "interleave", "restrictive"]},
+            nodeset={"type": "str"},
+        ),
+        "balloon": _options(
+            target={"type": "str"},
+            model={"type": "str", "choices": list(_BALLOONS)},
+            autodeflate={"type": "bool"},
+            free_page_reporting={"type": "bool"},
+            stats_period={"type": "int"},
+        ),
+        "devices": _elements(**any_device_spec()),
+        "purge_devices": {"type": "bool", "default": False},
+        "restart": {"type": "str", "choices": ["never", "if_required"], "default": "never"},
+        "shutdown_timeout": {"type": "int", "default": 300},
+    }
+
+
+def _backing_spec() -> Spec:
+    return _options(
+        hugepages=_elements(size={"type": "str"}, nodeset={"type": "str"}),
+        source={"type": "str", "choices": ["anonymous", "file", "memfd"]},
+        access={"type": "str", "choices": ["shared", "private"]},
+        allocation=_options(mode={"type": "str", "choices": ["immediate", "ondemand"]}, threads={"type": "int"}),
+        locked={"type": "bool"},
+        nosharepages={"type": "bool"},
+        discard={"type": "bool"},
+    )
+
+
+def _options(**options: t.Any) -> Spec:
+    return {"type": "dict", "options": options}
+
+
+def _elements(**options: t.Any) -> Spec:
+    return {"type": "list", "elements": "dict", "options": options}

@@ -16,14 +16,10 @@ from .._protocol import Clock, Domain
 
 # The guest's balloon driver answers within a second or two of a new period; a guest without one never does.
 _STATISTICS_PERIOD: t.Final = 1
-
 _STATISTICS_TIMEOUT: t.Final = 6.0
-
 _STATISTICS_POLL: t.Final = 0.25
-
 # How much later than its period a report may come, in seconds: last_update counts whole ones.
 _STATISTICS_SLACK: t.Final = 2
-
 # Statistics that come by themselves at least this often, in seconds, are fresh enough to decide on.
 _FRESH_PERIOD: t.Final = 5
 

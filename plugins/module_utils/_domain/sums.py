@@ -15,11 +15,11 @@ from dataclasses import replace
 
 from .. import _capabilities
 from .._bitmap import format_bitmap, members_of
+from .._device.options import SIZES
 from .._model import Definition, MemoryDevice, NumaCell, Versions
 from .._size import KIB, MIB, round_up
 
 _BOOT_ALIGNMENT: t.Final = MIB
-
 _DEVICE_ALIGNMENT: t.Final = 2 * MIB
 
 
@@ -61,13 +61,8 @@ def _in_whole_kib(written: Definition) -> Definition:
 
 def _defaulted(device: MemoryDevice) -> MemoryDevice:
     """virDomainMemoryDefPostParse: a virtio-pmem device is shared; sizes are whole KiB."""
-    return replace(
-        device,
-        size=round_up(device.size, KIB),
-        block=round_up(device.block, KIB),
-        requested=round_up(device.requested, KIB),
-        access="shared" if device.model == "virtio-pmem" else device.access,
-    )
+    sizes: dict[str, t.Any] = {name: round_up(size, KIB) for name in SIZES if (size := getattr(device, name))}
+    return replace(device, access="shared" if device.model == "virtio-pmem" else device.access, **sizes)
 
 
 def _invents_cell(definition: Definition, versions: Versions) -> bool:

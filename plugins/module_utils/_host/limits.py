@@ -22,10 +22,8 @@ from .._size import format_size
 from .allocation import Limit
 
 Nodes = t.Optional[frozenset[int]]
-
 # What memory is: its page size (None: ordinary memory), and the host nodes that it is bound to (None: any).
 Backing = tuple[t.Optional[int], Nodes]
-
 Charge = tuple[Backing, int]
 
 

@@ -40,6 +40,28 @@ class HostSpec:
     headroom: int = 0
 
 
+def host_spec() -> dict[str, t.Any]:
+    """The memory of many domains of one host."""
+    return {
+        "domains": {
+            "type": "list",
+            "elements": "dict",
+            "options": {
+                "domain": {"type": "str", "required": True},
+                "memory": {"type": "str"},
+                "min": {"type": "str"},
+                "max": {"type": "str"},
+                "weight": {"type": "int", "default": 1},
+            },
+            "required": True,
+            "mutually_exclusive": [("memory", "min"), ("memory", "max")],
+        },
+        "policy": {"type": "str", "choices": ["fixed", "fair", "demand"], "default": "fixed"},
+        "reserve": {"type": "str", "default": "1GiB"},
+        "on_error": {"type": "str", "choices": ["continue", "stop"], "default": "continue"},
+    }
+
+
 def read_host_spec(params: Params) -> HostSpec:
     """Raises VirtmemError (invalid_size, unsupported) for an option that can't be read."""
     return HostSpec(

@@ -17,25 +17,15 @@ from dataclasses import dataclass
 from .._errors import VirtmemError
 
 _INTERNAL: t.Final = 1
-
 _OPERATION_DENIED: t.Final = 29
-
 _SYSTEM: t.Final = 38
-
 _NO_DOMAIN: t.Final = 42
-
 _AUTH_FAILED: t.Final = 45
-
 _OPERATION_TIMEOUT: t.Final = 68
-
 _LIBSSH2: t.Final = 85
-
 _ACCESS_DENIED: t.Final = 88
-
 _AUTH_UNAVAILABLE: t.Final = 94
-
 _LIBSSH: t.Final = 98
-
 _DOMAIN_RPC: t.Final = 7
 
 # What a call asks of libvirt's access control (remote_protocol.x, the same from 9.0 to 11.3).

@@ -17,10 +17,8 @@ Result = t.TypeVar("Result")
 # libvirt waits 30 s for a job of its own before it says that the domain is busy (QEMU_JOB_WAIT_TIME): its word comes
 # first. A QEMU that does not answer its monitor blocks a call for ever, with a link that is alive.
 CALL_TIMEOUT: t.Final = 35.0
-
 # A daemon that is restarted is back within seconds.
 _REOPEN_TIMEOUT: t.Final = 20.0
-
 _REOPEN_PAUSE: t.Final = 0.5
 
 

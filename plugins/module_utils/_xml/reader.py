@@ -22,6 +22,7 @@ from .._model import (
     Tuning,
     in_order,
 )
+from .._option_table import TABLE, Kind, Option
 from .._size import UNLIMITED, unit_factor
 
 if t.TYPE_CHECKING:
@@ -31,9 +32,7 @@ _Pci = tuple[int, int, int, int]  # domain, bus, slot, function
 
 # More than there are; each can name any number of nodes.
 _MOST_PAGES: t.Final = 256
-
 _PORT_MODELS: t.Final = ("pcie-root-port", "pcie-switch-downstream-port")
-
 # Controllers that offer a device conventional slots, so that a lack of free ports is no obstacle.
 _SLOT_MODELS: t.Final = ("pci-bridge", "dmi-to-pci-bridge", "pcie-to-pci-bridge", "pcie-expander-bus")
 
@@ -179,52 +178,42 @@ def _yes_no(value: str | None) -> bool | None:
 
 
 def device(position: int, memory: Element) -> MemoryDevice:
-    own = _children(memory)
-    source, target = _children(own.get("source")), _children(own.get("target"))
-    size = size_of(target.get("size"))
-    if size is None:  # libvirt always has one (virDomainMemoryTargetDefParseXML)
+    found: dict[str, Element] = {"": memory}
+    _collect(found, "", memory)
+    values = {}
+    for name, path, attribute, read in _READERS:
+        node = found.get(path)
+        if node is not None and attribute:
+            node = node.get(attribute)
+        if node is not None:
+            values[name] = read(node)
+    if "size" not in values:  # libvirt always has one (virDomainMemoryTargetDefParseXML)
         raise ValueError("a memory device without a size")
-    driver, node, base = own.get("driver"), target.get("node"), target.get("address")
     return MemoryDevice(
         model=memory.get("model", ""),
-        size=size,
-        block=size_of(target.get("block")) or 0,
-        requested=size_of(target.get("requested")) or 0,
-        current=size_of(target.get("current")),
-        node=None if node is None else whole(node.text or ""),
-        alias=_get(own.get("alias"), "name"),
-        page_size=size_of(source.get("pagesize")),
-        node_mask=_text(source.get("nodemask")),
-        access=memory.get("access"),
-        discard=_yes_no(memory.get("discard")),
-        dynamic_memslots=_yes_no(_get(own.get("target"), "dynamicMemslots")),
-        guest_address=None if base is None else whole(base.get("base", "0"), 0),
-        pci_address=pci_text(own.get("address")),
-        path=_text(source.get("path")),
-        align_size=size_of(source.get("alignsize")),
-        pmem=True if "pmem" in source else None,
-        label_size=size_of(_children(target.get("label")).get("size")),
-        readonly=True if "readonly" in target else None,
-        uuid=_text(own.get("uuid")),
-        slot=dimm_slot(own.get("address")),
-        iommu=_on_off(_get(driver, "iommu")),
-        ats=_on_off(_get(driver, "ats")),
-        packed=_on_off(_get(driver, "packed")),
+        current=size_of(found.get("target/current")),
+        alias=_get(found.get("alias"), "name"),
         index=position,
+        **values,
     )
 
 
-def _children(element: Element | None) -> dict[str, Element]:
-    """The elements in it by name, the first of each; quicker than a search for every one of many."""
-    return {} if element is None else {child.tag: child for child in reversed(element)}
+def _collect(found: dict[str, Element], prefix: str, element: Element) -> None:
+    """The elements in it by their path, the first of each; quicker than a search for every one of many."""
+    for child in element:
+        path = f"{prefix}{child.tag}"
+        if path not in found:
+            found[path] = child
+            if len(child):
+                _collect(found, f"{path}/", child)
 
 
 def _get(element: Element | None, name: str) -> str | None:
     return None if element is None else element.get(name)
 
 
-def _text(element: Element | None) -> str | None:
-    return None if element is None else element.text or ""
+def _text(element: Element) -> str:
+    return element.text or ""
 
 
 def pci_text(address: Element | None) -> str | None:
@@ -253,6 +242,32 @@ def dimm_slot(address: Element | None) -> int | None:
     if address is None or address.get("type") != "dimm" or address.get("slot") is None:
         return None
     return whole(address.get("slot"), 0)
+
+
+# How a value of a kind is read: from its element, or from the text of its attribute.
+_BY_KIND: t.Final[t.Mapping[Kind, t.Callable[[t.Any], t.Any]]] = {
+    "size": size_of,
+    "int": lambda element: whole(element.text or ""),
+    "set": _text,
+    "path": _text,
+    "uuid": _text,
+    "choice": str,
+    "yes_no": _yes_no,
+    "on_off": _on_off,
+    "presence": lambda _: True,
+    "hex": lambda text: whole(text, 0),
+    "pci": pci_text,
+    "slot": dimm_slot,
+}
+
+
+def _reader(option: Option) -> tuple[str, str, str, t.Callable[[t.Any], t.Any]]:
+    """Name, path of the element, attribute (or none), and what reads it: prepared once, for a domain has many devices."""
+    path, _, attribute = option.xml.partition("@")
+    return option.name, path.rstrip("/"), attribute, _BY_KIND[option.kind]
+
+
+_READERS: t.Final = tuple(map(_reader, TABLE))
 
 
 def _binding(root: Element) -> Binding:

@@ -11,7 +11,8 @@ import sys
 import pytest
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils import _task
-from ansible_collections.virtmem.libvirt.plugins.module_utils._argspec import change_spec, connection_spec, device_spec
+from ansible_collections.virtmem.libvirt.plugins.module_utils._argspec import change_spec, connection_spec
+from ansible_collections.virtmem.libvirt.plugins.module_utils._device.options import device_spec
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._libvirt import hypervisor as _hypervisor
 from ansible_collections.virtmem.libvirt.plugins.module_utils._xml import document
