@@ -17,7 +17,7 @@ from .._errors import VirtmemError
 from .._model import Definition, HostTopology, MemoryDevice
 from . import editor, reader
 from .capabilities import topology
-from .device import build, edit_device, edit_devices
+from .device import build, edit_devices
 
 try:
     from lxml import etree
@@ -97,26 +97,6 @@ def device_xml(text: str, index: int, requested: int | None = None) -> str:
 def new_device_xml(device: MemoryDevice) -> str:
     """The XML that makes `device`, for an attach: nothing in it that the model leaves open."""
     return _text(_build(device))
-
-
-def redefined_domain(text: str, index: int, device: MemoryDevice) -> str:
-    """The domain document `text` with memory device `index` made into `device`, for virDomainDefineXML.
-
-    `<memory>` takes the change of size along; where NUMA cells exist, libvirt works it out itself and gets the same.
-    """
-    root = _parse(text)
-    memory = reader.device_elements(root)[index]
-    before = reader.device(index, memory)
-    edit_device(memory, device)
-    total, current = root.find("memory"), root.find("currentMemory")
-    old_total = reader.size_of(total)
-    if total is not None and old_total is not None:
-        new_total = old_total + device.size - before.size
-        editor.set_size(total, new_total)
-        # virDomainDefPostParseMemory clamps it to <memory>; a value at the old total means "all of it".
-        if current is not None and reader.size_of(current) == old_total:
-            editor.set_size(current, new_total)
-    return _text(root)
 
 
 def edited_domain(text: str, after: Definition) -> str:

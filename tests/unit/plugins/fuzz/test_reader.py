@@ -24,6 +24,7 @@ from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.hypervisor impo
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.sizes import GIB
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fuzz import tally, tasks
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fuzz.grammar import PROGRAMMERS_WORDS
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.redefining import redefined_domain
 
 EXAMPLES = int(os.environ.get("VIRTMEM_FUZZ_EXAMPLES", "500"))
 LAUGHS = "".join(f"<!ENTITY l{level} '{f'&l{level - 1};' * 10}'>" for level in range(1, 12))
@@ -147,7 +148,7 @@ def test_domains():
         assert canonical(document.canonical_memory(found))
         for own in found.devices[:3]:
             canonical(document.device_xml(text, own.index, requested=0))
-            assert outcome(document.parse_definition, document.redefined_domain(text, own.index, own)) is not None
+            assert outcome(document.parse_definition, redefined_domain(text, own.index, own)) is not None
 
     for hostile in HOSTILE:
         fuzz = example(hostile)(fuzz)

@@ -22,7 +22,8 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Memo
 from ansible_collections.virtmem.libvirt.plugins.module_utils._option_table import MODELS, TABLE
 from ansible_collections.virtmem.libvirt.plugins.module_utils._xml import device as writer, document, reader
 from ansible_collections.virtmem.libvirt.tests.unit.plugins import running
-from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake_hypervisor import domain_xml
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.domain_xml import domain_xml
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.redefining import redefined_domain
 
 KIB, MIB = 1024, 1024**2
 UUID = "6a4c5c3e-7c30-4a1d-9f0e-0d6a3f0b7d5e"
@@ -117,9 +118,9 @@ def test_xml_in_and_out(model, name):
     assert getattr(found, name) == case.value
     assert replace(without, **{name: case.value}) == found
     assert shape(etree.fromstring(document.new_device_xml(found))) == shape(etree.fromstring(text))
-    assert read(document.redefined_domain(domain_xml(bare), 0, found)) == found
+    assert read(redefined_domain(domain_xml(bare), 0, found)) == found
     kept = name in ("slot", "iommu", "ats", "packed")  # nothing takes these away
-    assert read(document.redefined_domain(domain_xml(text), 0, without)) == (found if kept else without)
+    assert read(redefined_domain(domain_xml(text), 0, without)) == (found if kept else without)
 
 
 @pytest.mark.parametrize("option", TABLE, ids=NAMES)

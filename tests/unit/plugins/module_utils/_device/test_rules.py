@@ -24,7 +24,6 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._device.rules impo
     check_slot,
     choose_node,
     host_backing,
-    host_page_size,
 )
 from ansible_collections.virtmem.libvirt.plugins.module_utils._device.values import (
     check_alias,
@@ -544,7 +543,7 @@ def test_host_memory(growth, available, block, current):
 def test_backing(binding, device, backing):
     definition = replace(WEB1, binding=binding)
     assert host_backing(definition, device, NEW) == backing
-    assert host_page_size(definition, device) == backing[0]
+    assert definition.page_size_of(device) == backing[0]
 
 
 MASKED = replace(DEVICE, node_mask="2")

@@ -655,7 +655,7 @@ def test_a_change_is_not_repeated_by_itself_but_what_follows_has_a_link(libvirt,
 
 def test_a_daemon_that_stays_away(libvirt, hypervisor, connection, other, monkeypatch):
     # Nothing hangs here; an attempt left behind by a busy machine would be counted late.
-    monkeypatch.setattr(_timeout, "bounded", lambda work, _timeout: work())
+    monkeypatch.setattr(_timeout, "call_with_timeout", lambda work, _timeout: work())
     domain, _vir = domain_of(hypervisor, connection, XMLDesc=LOST, state=LOST)
     libvirt.errors = [LibvirtError("Connection refused", 38, 7)]
     with pytest.raises(VirtmemError) as caught:

@@ -24,6 +24,7 @@ from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.domain_xml impo
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.host import BOOKWORM, SID
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.hypervisor import FakeHypervisor
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.sizes import GIB, MIB, size_of, write_kib
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.redefining import redefined_domain
 
 # ----------------------------------------------------------------------------------------------------- generated devices
 
@@ -80,7 +81,7 @@ def test_canonical_form_reads_back_and_has_a_line_for_each_element(wanted):
 def test_redefined_domain_has_what_the_model_says(before, after, foreign):
     """But for an alias that is there already."""
     text = put_in_domain(document.new_device_xml(before).replace("<target", foreign + "<target", 1))
-    got = read(document.redefined_domain(text, 0, after))
+    got = read(redefined_domain(text, 0, after))
     assert got == replace(after, alias=before.alias or after.alias, iommu=True if "iommu" in foreign else None)
 
 
@@ -138,8 +139,8 @@ FOREIGN = """\
 def test_foreign_content_survives_byte_for_byte():
     text = etree.tostring(etree.fromstring(FOREIGN.encode()), encoding="unicode")  # as lxml writes quotes
     own = read(text)
-    assert document.redefined_domain(text, 0, own) == text
-    changed = document.redefined_domain(text, 0, replace(own, size=8 * GIB, requested=2 * GIB))
+    assert redefined_domain(text, 0, own) == text
+    changed = redefined_domain(text, 0, replace(own, size=8 * GIB, requested=2 * GIB))
     expected = (
         text.replace('<memory unit="KiB">6291456<', '<memory unit="KiB">10485760<')
         .replace('<currentMemory unit="KiB">6291456<', '<currentMemory unit="KiB">10485760<')
@@ -159,7 +160,7 @@ def test_foreign_content_of_a_device_survives():
 
 def test_cdata_survives():
     text = domain_xml(device()).replace("kept &amp; kept", "<![CDATA[kept & kept]]>")
-    assert "<![CDATA[kept & kept]]>" in document.redefined_domain(text, 0, read(text))
+    assert "<![CDATA[kept & kept]]>" in redefined_domain(text, 0, read(text))
 
 
 def test_names_are_read_as_people_write_them():
@@ -407,7 +408,7 @@ def test_balloon(piece, balloon, period):
 )
 def test_redefinition_takes_memory_along(current, after):
     text = domain_xml(device(size=16 * GIB), current=current)
-    got = document.parse_definition(document.redefined_domain(text, 0, replace(read(text), size=32 * GIB)))
+    got = document.parse_definition(redefined_domain(text, 0, replace(read(text), size=32 * GIB)))
     assert (got.total, got.current_memory) == (34 * GIB, after)
 
 
@@ -418,18 +419,18 @@ def test_redefinition_can_take_things_away():
     before = read(text)
     assert (before.discard, before.page_size, before.node_mask) == (True, 2 * MIB, "1")
     after = replace(before, discard=None, page_size=None, node_mask=None, node=None)
-    assert read(document.redefined_domain(text, 0, after)) == after
+    assert read(redefined_domain(text, 0, after)) == after
 
 
 def test_an_address_of_another_kind_stays():
     ccw = "<address type='ccw' cssid='0xfe' ssid='0x0' devno='0x0001'/>"
     text = domain_xml(device(extra=ccw))
-    assert canonical(ccw) in canonical(document.redefined_domain(text, 0, replace(read(text), size=GIB)))
+    assert canonical(ccw) in canonical(redefined_domain(text, 0, replace(read(text), size=GIB)))
 
 
 def test_redefinition_of_the_second_of_two():
     text = domain_xml(device("ua-a"), device("ua-b"))
-    got = document.redefined_domain(text, 1, replace(read(text, 1), size=8 * GIB))
+    got = redefined_domain(text, 1, replace(read(text, 1), size=8 * GIB))
     assert [(found.alias, found.size) for found in document.parse_definition(got).devices] == [
         ("ua-a", 16 * GIB),
         ("ua-b", 8 * GIB),
@@ -439,7 +440,7 @@ def test_redefinition_of_the_second_of_two():
 
 def test_a_new_address_replaces_the_old_one():
     text = domain_xml(device(extra="<address type='pci' domain='0' bus='4' slot='0' function='0' multifunction='on'/>"))
-    got = document.redefined_domain(text, 0, replace(read(text), pci_address="0000:05:00.0"))
+    got = redefined_domain(text, 0, replace(read(text), pci_address="0000:05:00.0"))
     assert dict(element(got).find("devices/memory/address").attrib) == {
         "type": "pci",
         "domain": "0x0000",
@@ -451,7 +452,7 @@ def test_a_new_address_replaces_the_old_one():
 
 def test_other_models_get_no_virtio_mem_elements():
     text = domain_xml(device("ua-d", GIB, model="dimm"))
-    assert document.redefined_domain(text, 0, read(text)).count("<requested") == 0
+    assert redefined_domain(text, 0, read(text)).count("<requested") == 0
 
 
 # --------------------------------------------------------------------------------------------------------------- corpus
@@ -487,7 +488,7 @@ def test_corpus(foreign_domain):
         assert own.index == index
         original = etree.tostring(root.findall("devices/memory")[index], encoding="unicode", with_tail=False)
         assert canonical(document.device_xml(foreign_domain, index)) == canonical(original)
-        redefined = document.redefined_domain(foreign_domain, index, own)
+        redefined = redefined_domain(foreign_domain, index, own)
         assert plain(redefined) == plain(foreign_domain)
         assert document.parse_definition(redefined) == found
 
@@ -576,7 +577,7 @@ def test_redefined_domains_are_valid(before, after):
         pytest.skip("libvirt's domain.rng is not installed here")
     before, after = known_only(before), known_only(after)
     text = put_in_domain(document.new_device_xml(before))
-    valid, log = validates(document.redefined_domain(text, 0, after))
+    valid, log = validates(redefined_domain(text, 0, after))
     assert valid, log
 
 
@@ -601,7 +602,7 @@ def test_corpus_stays_valid(schema):
         if not found.devices or not validates(text)[0]:  # newer than the schema that is installed here
             continue
         for index, own in enumerate(found.devices):
-            valid, log = validates(document.redefined_domain(text, index, own))
+            valid, log = validates(redefined_domain(text, index, own))
             assert valid, (path.name, log)
             checked += 1
     assert checked >= 5
