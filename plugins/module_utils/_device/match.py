@@ -145,12 +145,8 @@ def match_devices(specs: t.Sequence[DeviceSpec], observed: Observed) -> list[Mat
 
 
 def _name(live: MemoryDevice | None, config: MemoryDevice | None) -> str:
-    for device in (live, config):
-        name = device and (device.alias or device.pci_address)
-        if name:
-            return name
-    device = t.cast(MemoryDevice, live or config)
-    return f"{device.model} {device.index}"
+    found = [device for device in (live, config) if device]
+    return next((device.label for device in found if device.label), f"{found[0].model} {found[0].index}")
 
 
 def _same_alias(spec: DeviceSpec, pair: Pair) -> bool:

@@ -271,8 +271,8 @@ def host_page_size(definition: Definition, device: MemoryDevice) -> int | None:
     source's, then its guest node's, then the domain's (qemuBuildMemoryBackendProps, libvirt 9.0 and 11.3)."""
     if device.page_size is not None:
         return device.page_size
-    binding = definition.binding
-    return binding.cell_page_sizes.get(-1 if device.node is None else device.node, binding.page_size)
+    backing = definition.backing
+    return backing.cell_page_sizes.get(-1 if device.node is None else device.node, backing.page_size)
 
 
 def host_backing(definition: Definition, device: MemoryDevice, versions: Versions) -> tuple[int | None, str | None]:

@@ -77,7 +77,7 @@ class Applier:
         if device is None:
             raise VirtmemError(
                 "device_not_found",
-                f"The device {step.device.alias or step.device.pci_address} is no longer in the {step.scope} definition.",
+                f"The device {step.device.label} is no longer in the {step.scope} definition.",
                 hint="Somebody else changed the domain at the same time; run the task again.",
             )
         return document.device_xml(text, device.index, requested)
@@ -343,7 +343,7 @@ class DomainApplier(Applier):
             return
         with self._domain.watch() as watch:  # before the first write: no event may be missed
             for step in self._todo:
-                if step.action not in ("wait", "wait_balloon"):
+                if not step.is_wait:
                     self._deal_with_short(watch)
                 if step.scope == "config":
                     self._await_leaving(watch)

@@ -16,7 +16,7 @@ from .._device.spec import read_options
 from .._device.values import normal_node_mask
 from .._errors import VirtmemError
 from .._libvirt.retry import retry_while_busy
-from .._model import Definition, Observed, Scope
+from .._model import Observed, Scope
 from .._protocol import Domain, Hypervisor
 from .._size import about, parse_size
 from .._wait import Clock, WaitOptions
@@ -84,7 +84,7 @@ class VirtioMemDevice:
             device = replace(coming, current=0)
         if live is None or device is None:
             return
-        has = live.boot + sum(other.current or 0 for other in live.virtio_mem)
+        has = live.boot + live.current
         change = GuestChange(plan.live_change, has, reserve, device)
         warning = guard_guest(
             change,
@@ -101,7 +101,7 @@ class VirtioMemDevice:
         growth, after = plan.live_change, plan.after.get("live")
         if growth <= 0 or after is None or not self._params["check_host_memory"]:
             return
-        page_size, nodes = host_backing(t.cast(Definition, observed.live), after, self._hypervisor.versions())
+        page_size, nodes = host_backing(observed.definitions["live"], after, self._hypervisor.versions())
         host = self._hypervisor.host_memory(page_size, parse_bitmap(nodes) if nodes else None)
         check_host_memory(growth, host, plan.before["live"] or replace(after, current=0))
 

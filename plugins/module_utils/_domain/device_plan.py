@@ -88,7 +88,7 @@ class Plan:
 
     @property
     def writes(self) -> tuple[Step, ...]:
-        return tuple(step for step in self.steps if step.action != "wait")
+        return tuple(step for step in self.steps if not step.is_wait)
 
     @property
     def live_change(self) -> int:
@@ -113,7 +113,7 @@ def select(desired: Desired, observed: Observed) -> dict[Scope, MemoryDevice | N
 
 
 def _describe(device: MemoryDevice) -> str:
-    name = device.alias or device.pci_address or "no alias"
+    name = device.label or "no alias"
     return f"{name} ({format_size(device.size)} on node {device.node})"
 
 
@@ -170,7 +170,7 @@ def _plan_present(
     after: dict[Scope, MemoryDevice | None] = {}
     _check_features(desired, observed, versions)
     for scope in scopes:
-        definition = t.cast(Definition, observed.definition(scope))
+        definition = observed.definitions[scope]
         device = found[scope]
         if device is None:
             twin = found["config" if scope == "live" else "live"]
@@ -394,7 +394,7 @@ def _plan_absent(
     config = found["config"] if "config" in scopes else None
     after: dict[Scope, MemoryDevice | None] = dict.fromkeys(scopes)
     if live is not None:
-        stays = _capabilities.why_no_unplug(versions, t.cast(Definition, observed.live), live)
+        stays = _capabilities.why_no_unplug(versions, observed.definitions["live"], live)
         emptied = replace(live, requested=0)
         if live.requested:
             steps.append(Step("resize", "live", emptied, live))
@@ -407,7 +407,7 @@ def _plan_absent(
             steps.append(Step("detach", "live", emptied, emptied))
     if config is not None:
         steps.append(Step("detach", "config", config, config))
-        steps.extend(_restore_current_memory(t.cast(Definition, observed.config), None, config))
+        steps.extend(_restore_current_memory(observed.definitions["config"], None, config))
     return Plan(
         scopes=tuple(scopes),
         before={scope: found[scope] for scope in scopes},

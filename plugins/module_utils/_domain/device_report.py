@@ -127,7 +127,7 @@ def _by_steps(plan: Plan, done: t.Sequence[Step]) -> dict[Scope, MemoryDevice | 
 
 def _name(plan: Plan) -> str | None:
     """What people call the device: its alias, and the live one always has one."""
-    names = [device.alias or device.pci_address for device in (*plan.before.values(), *plan.after.values()) if device]
+    names = [device.label for device in (*plan.before.values(), *plan.after.values()) if device]
     return names[0] if names else None
 
 

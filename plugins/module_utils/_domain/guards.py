@@ -32,7 +32,7 @@ def offline_memory(statistics: GuestStatistics, definition: Definition) -> int |
 
     The guest's MemTotal against boot memory and what is plugged; what boot memory alone can explain counts as 0.
     """
-    plugged = sum(device.current or 0 for device in definition.virtio_mem)
+    plugged = definition.current
     if statistics.available is None:
         return None
     missing = definition.boot + plugged - statistics.available
@@ -177,7 +177,7 @@ def guard_guest(
     """
     if not change.is_concern:
         return None
-    live = t.cast(Definition, observed.live)
+    live = observed.definitions["live"]
     if not check:
         known = fresh_statistics(domain, live.stats_period, False, clock) if live.balloon else GuestStatistics()
         return change.unguarded(live, known)
@@ -192,7 +192,7 @@ def _statistics_to_go_by(
     domain: Domain, observed: Observed, may_ask: bool, clock: Clock
 ) -> tuple[GuestStatistics | None, str]:
     """What the running guest says of its memory just now; or None, and a warning that says why it goes unchecked."""
-    live = t.cast(Definition, observed.live)
+    live = observed.definitions["live"]
     if not live.balloon:
         return usable_statistics(live, GuestStatistics())
     may_ask = may_ask and observed.domain.state == "running"  # a paused guest says nothing new
@@ -274,9 +274,8 @@ def _as_one(plan: DomainPlan, live: Definition) -> tuple[MemoryDevice, int]:
     """The guest's virtio-mem devices as if they were one, and the memory that it has without them."""
     devices = [*live.virtio_mem, *(device for device, _growth in live_changes(plan) if device.block)]
     block = max((device.block for device in devices), default=SIZE_ALIGNMENT)
-    current = sum(device.current or 0 for device in live.virtio_mem)
     size = sum(device.size for device in devices)
-    return MemoryDevice(VIRTIO_MEM, size, block=block, current=current), live.ram
+    return MemoryDevice(VIRTIO_MEM, size, block=block, current=live.current), live.ram
 
 
 def check_nodes(plan: DomainPlan, hypervisor: Hypervisor) -> None:

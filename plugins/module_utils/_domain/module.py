@@ -44,7 +44,7 @@ class DomainMemory:
         state = domain.state()
         texts, observed = read(domain, state)
         statistics = domain.statistics() if state.active else None
-        report.found(state, statistics, _definitions(observed))
+        report.found(state, statistics, observed.definitions)
         scopes = resolve_scopes(params["scope"], state)
         plan = plan_domain(
             PlanInput(
@@ -108,11 +108,6 @@ class DomainMemory:
                 _check_stuck(scope, plan, definition, spec)
         for warning in applier.outcome.warnings:
             self._report.warn(warning)
-
-
-def _definitions(observed: Observed) -> dict[Scope, Definition]:
-    found: dict[Scope, Definition | None] = {"live": observed.live, "config": observed.config}
-    return {scope: definition for scope, definition in found.items() if definition}
 
 
 def _check_stuck(scope: Scope, plan: DomainPlan, got: Definition, spec: DomainSpec) -> None:

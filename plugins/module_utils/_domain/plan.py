@@ -39,7 +39,7 @@ class PlanInput:
     restart: bool = False
 
     def definitions(self) -> list[Definition]:
-        return [t.cast(Definition, self.observed.definition(scope)) for scope in self.scopes]
+        return [self.observed.definitions[scope] for scope in self.scopes]
 
 
 @dataclass(frozen=True)
@@ -61,14 +61,14 @@ class DomainPlan:
 
     @property
     def writes(self) -> tuple[AnyStep, ...]:
-        return tuple(step for step in self.steps if step.action not in ("wait", "wait_balloon"))
+        return tuple(step for step in self.steps if not step.is_wait)
 
 
 def plan_domain(situation: PlanInput) -> DomainPlan:
     """The plan. Raises VirtmemError for whatever would not work, before anything is done."""
     s = situation
     matches = _matches(s)
-    before = {scope: t.cast(Definition, s.observed.definition(scope)) for scope in s.scopes}
+    before = {scope: s.observed.definitions[scope] for scope in s.scopes}
     config = plan_config(before["config"], matches, s.spec, s.versions, s.thp_size) if "config" in before else None
     for definition, planned in ((s.observed.config, config), (s.observed.live, _live_structure(s))):
         if definition and planned:
@@ -106,14 +106,14 @@ def _live_structure(s: PlanInput) -> Definition | None:
 
 def _order(step: AnyStep) -> int:
     """Live asks first, then the stored definition, then waiting."""
-    if step.action in ("wait", "wait_balloon"):
+    if step.is_wait:
         return 2
     return 1 if step.scope == "config" else 0
 
 
 def _order_leaving(step: AnyStep) -> int:
     """Where a device leaves the running guest, the stored definition keeps it until the guest has let go of it."""
-    if step.action in ("wait", "wait_balloon"):
+    if step.is_wait:
         return 1
     if step.scope == "config":
         return 3
@@ -169,7 +169,7 @@ def _restarted(s: PlanInput, config: Definition, matches: t.Sequence[Match]) -> 
 
     The stored definition is written first, and the guest started with it: nothing is asked of the running one.
     """
-    before = t.cast(Definition, s.observed.live)
+    before = s.observed.definitions["live"]
     live = plan_live(before, config, matches, s.spec, s.versions, s.thp_size, s.session)
     postponed = _pending(s, live, config, matches)
     if not postponed:
@@ -177,9 +177,9 @@ def _restarted(s: PlanInput, config: Definition, matches: t.Sequence[Match]) -> 
     if not s.observed.domain.persistent:
         raise VirtmemError("unsupported", "restart: a transient domain is gone once it is shut down.")
     started = sums.started(config)
-    steps: list[AnyStep] = list(config_steps(t.cast(Definition, s.observed.config), config, matches))
+    steps: list[AnyStep] = list(config_steps(s.observed.definitions["config"], config, matches))
     steps += [Change("shutdown", "live"), Change("start", "live")]
-    concerned = {device.alias or device.pci_address or str(device.index): device for device in started.virtio_mem}
+    concerned = {device.label or str(device.index): device for device in started.virtio_mem}
     steps += [
         Step("wait", "live", device, replace(device, current=0), name=name)
         for name, device in concerned.items()
@@ -188,7 +188,7 @@ def _restarted(s: PlanInput, config: Definition, matches: t.Sequence[Match]) -> 
     devices = tuple(replace(device, current=device.requested) if device.block else device for device in started.devices)
     return DomainPlan(
         scopes=s.scopes,
-        before={"live": before, "config": t.cast(Definition, s.observed.config)},
+        before={"live": before, "config": s.observed.definitions["config"]},
         after={"live": replace(started, devices=devices), "config": config},
         steps=tuple(steps),
         concerned=concerned,

@@ -77,7 +77,7 @@ class DomainReport:
         target = self._spec.target
         self._state(plan, plan.after, self._foreseen(plan) if target is None else target)
         self.result["changed"] = bool(plan.writes)
-        if not wait and any(step.action in ("wait", "wait_balloon") for step in plan.steps):
+        if not wait and any(step.is_wait for step in plan.steps):
             self.result["converged"] = False
         if plan.restarts:
             self.result["domain"]["state"] = "running"

@@ -30,6 +30,10 @@ class Step:
     size: int = 0
     name: str = ""
 
+    @property
+    def is_wait(self) -> bool:
+        return self.action == "wait"
+
 
 @dataclass
 class Outcome:
@@ -59,6 +63,10 @@ class Change:
     after: t.Any = None
     definition: Definition | None = None
     expected: Definition | None = None
+
+    @property
+    def is_wait(self) -> bool:
+        return self.action == "wait_balloon"
 
 
 AnyStep = t.Union[Step, Change]

@@ -71,7 +71,7 @@ class GuestResize:
         self._turns_back = False
         self._busy: VirtmemError | None = None  # another job holds it
         self._busy_since: float | None = None
-        self._before = {scope: t.cast(Definition, guest.observed.definition(scope)) for scope in guest.scopes}
+        self._before = {scope: guest.observed.definitions[scope] for scope in guest.scopes}
         self._asked = requested_of(guest.definition) if guest.runs else goal
 
     # ------------------------------------------------------------------------------------------------------ where it is
@@ -84,9 +84,9 @@ class GuestResize:
     @property
     def after(self) -> dict[Scope, Definition]:
         """The definitions of the task, as they were read last."""
-        observed = replace(self._guest.observed, live=None) if self.is_gone else self._guest.observed
-        found = {scope: observed.definition(scope) for scope in self._guest.scopes}
-        return {scope: definition for scope, definition in found.items() if definition}
+        there = self._guest.observed.definitions
+        gone = ("live",) if self.is_gone else ()
+        return {scope: there[scope] for scope in self._guest.scopes if scope in there and scope not in gone}
 
     @property
     def is_at_goal(self) -> bool:
@@ -122,7 +122,7 @@ class GuestResize:
         self._texts[scope] = self._domain.xml(scope)
         definition = document.parse_definition(self._texts[scope])
         observed = self._guest.observed
-        observed = replace(observed, live=definition) if scope == "live" else replace(observed, config=definition)
+        observed = replace(observed, definitions={**observed.definitions, scope: definition})
         self._guest = replace(self._guest, observed=observed)
         return definition
 
@@ -156,7 +156,7 @@ class GuestResize:
     def _back(self, scope: Scope) -> list[Step]:
         """Each device as it was asked before the task."""
         steps = []
-        now = t.cast(Definition, self._guest.observed.definition(scope))
+        now = self._guest.observed.definitions[scope]
         for device in self._before[scope].virtio_mem:
             found = find_device(now, device)
             if found and found.requested != device.requested:
