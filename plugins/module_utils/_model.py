@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import typing as t
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from ._bitmap import parse_bitmap
 
 Scope = t.Literal["live", "config"]
 
 VIRTIO_MEM: t.Final = "virtio-mem"
-# One of Definition.blockers, and the one that a task can lift.
-LOCKED: t.Final = "its memory is locked (<memoryBacking><locked/>)"
+# The one of Definition.blockers that a task can lift.
+_LOCKED: t.Final = "its memory is locked (<memoryBacking><locked/>)"
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,11 @@ class MemoryDevice:
         """The alias if it is a person's: libvirt keeps those that begin with ua- in both definitions (3.9.0)."""
         return self.alias if self.alias and self.alias.startswith("ua-") else None
 
+    @property
+    def label(self) -> str | None:
+        """What people call it, and find it by; None where the definition gives it no name."""
+        return self.alias or self.pci_address
+
 
 @dataclass(frozen=True)
 class NumaCell:
@@ -94,6 +102,18 @@ class Backing:
     nosharepages: bool = False
     discard: bool = False
 
+    @property
+    def page_size(self) -> int | None:
+        """Size of the huge pages of all guest memory that `cell_page_sizes` leaves (None: ordinary ones, 0: the default)."""
+        if self.hugepages == ():
+            return 0
+        return next((page.size for page in self.hugepages or () if page.nodeset is None), None)
+
+    @cached_property
+    def cell_page_sizes(self) -> t.Mapping[int, int]:
+        """Size of the huge pages of a guest node's own memory, by node."""
+        return {node: page.size for page in self.hugepages or () if page.nodeset for node in parse_bitmap(page.nodeset)}
+
 
 @dataclass(frozen=True)
 class Tuning:
@@ -128,16 +148,13 @@ class Binding:
     """Where the guest's memory comes from on the host, as far as the definition pins it down.
 
     `nodes`: the host nodes that numatune binds all memory to (None: any); `cell_nodes`: the same by guest cell;
-    `loose_cells`: the guest cells whose memory only prefers its host nodes, `loose` that the others' does;
-    `page_size`: huge page size in bytes that the guest's memory uses (None: ordinary pages), `cell_page_sizes` by cell.
+    `loose_cells`: the guest cells whose memory only prefers its host nodes, `loose` that the others' does.
     """
 
     nodes: str | None = None
     cell_nodes: t.Mapping[int, str] = field(default_factory=dict)
     loose: bool = False
     loose_cells: frozenset[int] = frozenset()
-    page_size: int | None = None
-    cell_page_sizes: t.Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -145,11 +162,10 @@ class Definition:
     """One of a domain's two definitions, live or config.
 
     `total` is `<memory>` (boot memory and the full size of every device), `current_memory` is `<currentMemory>`,
-    `maximum` is `<maxMemory>` (None: no room for hotplug). `anonymous` says that guest memory is QEMU's default kind,
-    not file, memfd, shared or huge pages. `free_pcie_ports` counts ports that a device can be plugged into now
-    (None: not a PCIe machine, or one with other free slots). `stats_period` is in seconds, 0 for none. `blockers` are what
-    keeps QEMU from using virtio-mem in this domain, in words. `shared_cells` are guest nodes whose own memory is shared,
-    `pci_addresses` all that are taken, as domain:bus:slot.function.
+    `maximum` is `<maxMemory>` (None: no room for hotplug). `free_pcie_ports` counts ports that a device can be plugged
+    into now (None: not a PCIe machine, or one with other free slots). `lasting_blockers` are what keeps QEMU from using
+    virtio-mem in this domain, in words, besides what `backing` says. `pci_addresses` are all that are taken, as
+    domain:bus:slot.function.
     """
 
     name: str
@@ -163,15 +179,13 @@ class Definition:
     cells: tuple[NumaCell, ...] = ()
     devices: tuple[MemoryDevice, ...] = ()
     binding: Binding = Binding()
-    anonymous: bool = True
     backing: Backing = Backing()
     tuning: Tuning = Tuning()
     placement: Placement = Placement()
     memballoon: Balloon = Balloon()
     vcpus: int = 1
     free_pcie_ports: int | None = None
-    blockers: tuple[str, ...] = ()
-    shared_cells: frozenset[int] = frozenset()
+    lasting_blockers: tuple[str, ...] = ()
     pci_addresses: frozenset[str] = frozenset()
 
     @property
@@ -183,6 +197,32 @@ class Definition:
     def ram(self) -> int:
         """What the guest has at least: boot memory and DIMMs. Persistent memory and EPC sections are no RAM."""
         return self.boot + sum(device.size for device in self.devices if device.model == "dimm")
+
+    @property
+    def requested(self) -> int:
+        """What the host asks the guest to use of all virtio-mem devices together."""
+        return sum(device.requested for device in self.virtio_mem)
+
+    @property
+    def current(self) -> int:
+        """What the guest has plugged of them; 0 in a stored definition, which does not say."""
+        return sum(device.current or 0 for device in self.virtio_mem)
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether guest memory is QEMU's default kind: not file, memfd, shared or huge pages."""
+        backing = self.backing
+        return backing.hugepages is None and backing.source not in ("file", "memfd") and backing.access != "shared"
+
+    @property
+    def shared_cells(self) -> frozenset[int]:
+        """Guest nodes whose own memory is shared."""
+        return frozenset(cell.id for cell in self.cells if cell.access == "shared")
+
+    @property
+    def blockers(self) -> tuple[str, ...]:
+        """What keeps QEMU from using virtio-mem: locked memory ("Incompatible with mlock") and what disables RAM discard."""
+        return (_LOCKED, *self.lasting_blockers) if self.backing.locked else self.lasting_blockers
 
     @property
     def inflated(self) -> bool:
@@ -223,7 +263,8 @@ class Definition:
         source's, then its guest node's, then the domain's (qemuBuildMemoryBackendProps, libvirt 9.0 and 11.3)."""
         if device.page_size is not None:
             return device.page_size
-        return self.binding.cell_page_sizes.get(-1 if device.node is None else device.node, self.binding.page_size)
+        backing = self.backing
+        return backing.cell_page_sizes.get(-1 if device.node is None else device.node, backing.page_size)
 
 
 @dataclass(frozen=True)
@@ -243,20 +284,18 @@ class DomainState:
 
 @dataclass(frozen=True)
 class Observed:
-    """What was read of a domain before anything is decided; a definition that does not exist is None."""
+    """What was read of a domain before anything is decided: the definitions that there are."""
 
     domain: DomainState
-    live: Definition | None
-    config: Definition | None
+    definitions: t.Mapping[Scope, Definition]
 
     @property
-    def definitions(self) -> dict[Scope, Definition]:
-        """Those that there are."""
-        found: dict[Scope, Definition | None] = {"live": self.live, "config": self.config}
-        return {scope: definition for scope, definition in found.items() if definition}
+    def live(self) -> Definition | None:
+        return self.definitions.get("live")
 
-    def definition(self, scope: Scope) -> Definition | None:
-        return self.live if scope == "live" else self.config
+    @property
+    def config(self) -> Definition | None:
+        return self.definitions.get("config")
 
 
 @dataclass(frozen=True)

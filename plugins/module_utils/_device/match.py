@@ -150,12 +150,8 @@ def added(matches: t.Sequence[Match], specs: t.Iterable[DeviceSpec]) -> list[Mat
 
 
 def _name(live: MemoryDevice | None, config: MemoryDevice | None) -> str:
-    for device in (live, config):
-        name = device and (device.alias or device.pci_address)
-        if name:
-            return name
-    device = t.cast(MemoryDevice, live or config)
-    return f"{device.model} {device.index}"
+    found = [device for device in (live, config) if device]
+    return next((device.label for device in found if device.label), f"{found[0].model} {found[0].index}")
 
 
 def _same_alias(spec: DeviceSpec, pair: Pair) -> bool:
@@ -224,7 +220,7 @@ def _ambiguous(name: str, spec: DeviceSpec, devices: t.Sequence[MemoryDevice]) -
 
 
 def _described(device: MemoryDevice) -> str:
-    name = device.alias or device.pci_address or "no alias"
+    name = device.label or "no alias"
     return f"{name} ({format_size(device.size)} on node {device.node})"
 
 

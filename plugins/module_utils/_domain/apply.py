@@ -70,7 +70,7 @@ class Writer:
         if device is None:
             raise VirtmemError(
                 "device_not_found",
-                f"The device {step.device.alias or step.device.pci_address} is no longer in the {step.scope} definition.",
+                f"The device {step.device.label} is no longer in the {step.scope} definition.",
                 hint="Another client changed the domain at the same time; run the task again.",
             )
         return document.device_xml(self._texts[step.scope], device.index, requested)

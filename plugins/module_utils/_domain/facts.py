@@ -47,14 +47,12 @@ def memory_facts(definition: Definition, statistics: GuestStatistics | None) -> 
     The balloon's size is the statistics' `actual`, which knows nothing of virtio-mem, or the config's target.
     """
     fixed = definition.ram - definition.boot
-    requested = sum(device.requested for device in definition.virtio_mem)
-    plugged = sum(device.current or 0 for device in definition.virtio_mem)
     actual = statistics.actual if statistics else min(definition.current_memory, definition.ram)
     return {
         "boot": definition.boot,
-        "plugged": fixed + plugged,
-        "requested": definition.boot + fixed + requested,
-        "current": definition.boot + fixed + plugged,
+        "plugged": fixed + definition.current,
+        "requested": definition.ram + definition.requested,
+        "current": definition.ram + definition.current,
         "total": definition.total,
         "maximum": definition.maximum,
         "balloon": actual if definition.balloon else None,

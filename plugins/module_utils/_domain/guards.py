@@ -30,7 +30,7 @@ def offline_memory(statistics: GuestStatistics, definition: Definition) -> int |
 
     The guest's MemTotal against boot memory and what is plugged; what boot memory alone can explain counts as 0.
     """
-    plugged = sum(device.current or 0 for device in definition.virtio_mem)
+    plugged = definition.current
     if statistics.available is None:
         return None
     missing = definition.boot + plugged - statistics.available
@@ -183,7 +183,7 @@ def guard_guest(
     """
     if not change.is_concern:
         return None
-    live = t.cast(Definition, observed.live)
+    live = observed.definitions["live"]
     if not check:
         known = fresh_statistics(domain, live.stats_period, False, clock) if live.balloon else GuestStatistics()
         return change.unguarded(live, known)
@@ -198,7 +198,7 @@ def _statistics_to_go_by(
     domain: Domain, observed: Observed, may_ask: bool, clock: Clock
 ) -> tuple[GuestStatistics | None, str]:
     """What the running guest says of its memory just now; or None, and a warning that says why it goes unchecked."""
-    live = t.cast(Definition, observed.live)
+    live = observed.definitions["live"]
     if not live.balloon:
         return usable_statistics(live, GuestStatistics())
     may_ask = may_ask and observed.domain.state == "running"  # a paused guest says nothing new
@@ -244,7 +244,7 @@ def _shrink_of(plan: DomainPlan) -> int:
 
 def change_of(plan: DomainPlan, live: Definition, reserve: int) -> GuestChange:
     """What the plan asks of the running guest, all devices and the balloon together."""
-    has = live.ram + sum(device.current or 0 for device in live.virtio_mem)
+    has = live.ram + live.current
     return GuestChange(-_shrink_of(plan), has, reserve, *_as_one(plan, live))
 
 
@@ -284,9 +284,8 @@ def _as_one(plan: DomainPlan, live: Definition) -> tuple[MemoryDevice, int | Non
         return plan.match.live or replace(changed[0], current=0), None
     devices = [*live.virtio_mem, *changed]
     block = max((device.block for device in devices), default=SIZE_ALIGNMENT)
-    current = sum(device.current or 0 for device in live.virtio_mem)
     size = sum(device.size for device in devices)
-    return MemoryDevice(VIRTIO_MEM, size, block=block, current=current), live.ram
+    return MemoryDevice(VIRTIO_MEM, size, block=block, current=live.current), live.ram
 
 
 def check_nodes(plan: DomainPlan, hypervisor: Hypervisor) -> None:

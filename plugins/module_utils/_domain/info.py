@@ -135,13 +135,13 @@ def drift(state: DomainState, live: Definition, config: Definition) -> list[Fact
         for name in dict.fromkeys((*now, *then))
         if name != _BALLOON and now.get(name) != then.get(name)
     ]
-    for left, right in pair_all(Observed(state, live, config)):
+    for left, right in pair_all(Observed(state, {"live": live, "config": config})):
         found.extend(_device_drift(left, right))
     return found
 
 
 def _device_drift(live: MemoryDevice | None, config: MemoryDevice | None) -> list[Facts]:
-    name = (live and (live.alias or live.pci_address)) or (config and (config.alias or config.pci_address))
+    name = (live and live.label) or (config and config.label)
     if live is None or config is None:
         return [{"device": name, "option": "state", "live": _presence(live), "config": _presence(config)}]
     return [

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from .._bitmap import format_bitmap
 from .._errors import VirtmemError
-from .._model import LOCKED, Definition, NumaCell, Placement, Platform
+from .._model import Definition, NumaCell, Placement, Platform
 from .._size import format_size
 from .rules import check_cell_ids, check_structure
 from .spec import CellSpec, DomainSpec
@@ -29,8 +29,6 @@ def merge_structure(definition: Definition, spec: DomainSpec, platform: Platform
         placement=_placement(definition, spec),
         memballoon=replace(definition.memballoon, **spec.balloon or {}),
     )
-    others = tuple(reason for reason in definition.blockers if reason != LOCKED)
-    planned = replace(planned, blockers=(LOCKED, *others) if planned.backing.locked else others)
     planned = _merge_boot(planned, spec)
     check_structure(planned, spec, platform.versions)
     return planned

@@ -145,4 +145,4 @@ def _differences(live: MemoryDevice, coming: MemoryDevice, spec: DomainSpec) -> 
 
 
 def _name(device: MemoryDevice) -> str:
-    return device.alias or device.pci_address or f"a {device.model} device of {format_size(device.size)}"
+    return device.label or f"a {device.model} device of {format_size(device.size)}"

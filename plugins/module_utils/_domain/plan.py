@@ -148,7 +148,7 @@ def _with_restart(plan: DomainPlan, config: Definition, matches: t.Sequence[Matc
     started = sums.started(config)
     steps: list[AnyStep] = list(config_steps(plan.before["config"], config, matches))
     steps += [Change("shutdown", "live"), Change("start", "live")]
-    awaited = {device.alias or device.pci_address or str(device.index): device for device in started.virtio_mem}
+    awaited = {device.label or str(device.index): device for device in started.virtio_mem}
     steps += [
         Step("wait", "live", device, replace(device, current=0), name=name)
         for name, device in awaited.items()

@@ -157,7 +157,7 @@ class PlanInput:
 
     def definition(self, scope: Scope) -> Definition:
         """One of those that the task is about."""
-        return t.cast(Definition, self.observed.definition(scope))
+        return self.observed.definitions[scope]
 
 
 def resolve_scopes(scope: str, state: DomainState) -> tuple[Scope, ...]:

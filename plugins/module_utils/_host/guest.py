@@ -118,8 +118,8 @@ class GuestResize:
         self._writer.forget(scope)
         definition = self._writer.definition(scope)
         observed = self._guest.observed
-        observed = replace(observed, live=definition) if scope == "live" else replace(observed, config=definition)
-        self._guest = replace(self._guest, observed=observed)
+        definitions = {**observed.definitions, scope: definition}
+        self._guest = replace(self._guest, observed=replace(observed, definitions=definitions))
         return definition
 
     def _somebody_else(self, asked: int) -> VirtmemError:

@@ -131,16 +131,16 @@ class HostMemory:
     def _ask_for_statistics(self, guests: t.Iterable[HostGuest], may_ask: bool = True) -> None:
         """Fresh ones of each, all at once; those that are known are not asked again."""
         asked = {
-            guest.name: (self._domains[guest.name], t.cast(Definition, guest.observed.live).stats_period)
+            guest.name: (self._domains[guest.name], guest.observed.definitions["live"].stats_period)
             for guest in guests
-            if guest.name not in self._statistics and t.cast(Definition, guest.observed.live).balloon
+            if guest.name not in self._statistics and guest.observed.definitions["live"].balloon
         }
         # A paused guest says nothing new; it is waited for like one that does not answer.
         self._statistics.update(fresh_statistics_of(asked, may_ask and not self._check_mode, self._clock))
 
     def _usable(self, guest: HostGuest) -> tuple[GuestStatistics | None, str]:
         known = self._statistics.get(guest.name, GuestStatistics())
-        return usable_statistics(t.cast(Definition, guest.observed.live), known)
+        return usable_statistics(guest.observed.definitions["live"], known)
 
     def _with_demand(self, guests: t.Sequence[HostGuest], spec: HostSpec) -> list[HostGuest]:
         running = [guest for guest in guests if guest.runs]
@@ -192,7 +192,7 @@ class HostMemory:
 
     def _unguarded(self, guest: HostGuest, change: GuestChange) -> str | None:
         known = self._statistics.get(guest.name, GuestStatistics())
-        return change.unguarded(t.cast(Definition, guest.observed.live), known)
+        return change.unguarded(guest.observed.definitions["live"], known)
 
     # ------------------------------------------------------------------------------------------------------ apply
 

@@ -40,7 +40,7 @@ class HostGuest:
     @property
     def definition(self) -> Definition:
         """The one that the amounts are about: the running guest's, if the task is about that."""
-        return t.cast(Definition, self.observed.definition(self.scopes[0]))
+        return self.observed.definitions[self.scopes[0]]
 
     @property
     def runs(self) -> bool:
@@ -72,12 +72,12 @@ class HostPlan:
 
 def requested_of(definition: Definition) -> int:
     """What the guest is asked to have."""
-    return definition.ram + sum(device.requested for device in definition.virtio_mem)
+    return definition.ram + definition.requested
 
 
 def current_of(definition: Definition) -> int:
     """What the running guest has."""
-    return definition.ram + sum(device.current or 0 for device in definition.virtio_mem)
+    return definition.ram + definition.current
 
 
 def demand_of(live: Definition, statistics: GuestStatistics, headroom: int) -> int:

@@ -47,7 +47,7 @@ class HostReport:
 
     def found(self, guest: HostGuest) -> None:
         """A guest of the task, as it is."""
-        definitions = {scope: t.cast(Definition, guest.observed.definition(scope)) for scope in guest.scopes}
+        definitions = {scope: guest.observed.definitions[scope] for scope in guest.scopes}
         self._enter(guest.name, domain_facts(guest.observed.domain))
         self._now(guest.name, definitions, definitions)
 

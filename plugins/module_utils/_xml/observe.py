@@ -19,4 +19,4 @@ def observe(domain: Domain, state: DomainState) -> tuple[dict[Scope, str], Obser
     if state.persistent:
         texts["config"] = domain.xml("config")
     models = {scope: document.parse_definition(text) for scope, text in texts.items()}
-    return texts, Observed(state, models.get("live"), models.get("config"))
+    return texts, Observed(state, models)

@@ -10,7 +10,6 @@ import typing as t
 
 from .._bitmap import parse_bitmap
 from .._model import (
-    LOCKED,
     Backing,
     Balloon,
     Binding,
@@ -60,15 +59,13 @@ def definition(root: Element) -> Definition:
         cells=cells,
         devices=devices,
         binding=_binding(root),
-        anonymous=_is_anonymous(root),
         backing=_backing(root),
         tuning=_tuning(root),
         placement=_placement(root),
         memballoon=_memballoon(root),
         vcpus=whole(root.findtext("vcpu", "1")),
         free_pcie_ports=_free_pcie_ports(root, addresses),
-        blockers=_blockers(root),
-        shared_cells=frozenset(cell.id for cell in cells if cell.access == "shared"),
+        lasting_blockers=_lasting_blockers(root),
         pci_addresses=frozenset(map(_as_text, addresses)),
     )
 
@@ -134,7 +131,10 @@ def _pages(hugepages: Element) -> list[Element]:
 
 
 def _huge_page(page: Element) -> HugePage:
-    return HugePage(scaled(page.get("size", "0"), page.get("unit")), page.get("nodeset"))
+    nodeset = page.get("nodeset")
+    if nodeset is not None:
+        parse_bitmap(nodeset)  # what is no set is no part of a model
+    return HugePage(scaled(page.get("size", "0"), page.get("unit")), nodeset)
 
 
 def _attribute(parent: Element, path: str, name: str) -> str | None:
@@ -272,17 +272,6 @@ _READERS: t.Final = tuple(map(_reader, TABLE))
 
 def _binding(root: Element) -> Binding:
     memory = root.find("numatune/memory")
-    page_size: int | None = None
-    cell_pages: dict[int, int] = {}
-    hugepages = root.find("memoryBacking/hugepages")
-    if hugepages is not None and len(hugepages) == 0:
-        page_size = 0  # the host's default huge page size
-    for page in [] if hugepages is None else _pages(hugepages):
-        size = scaled(page.get("size", "0"), page.get("unit"))
-        if page.get("nodeset") is None:
-            page_size = size
-        else:
-            cell_pages.update(dict.fromkeys(parse_bitmap(page.get("nodeset")), size))
     return Binding(
         nodes=_bound_nodes(memory),
         cell_nodes={
@@ -294,8 +283,6 @@ def _binding(root: Element) -> Binding:
         loose_cells=frozenset(
             whole(memnode.get("cellid", "0")) for memnode in root.iterfind("numatune/memnode") if _is_loose(memnode)
         ),
-        page_size=page_size,
-        cell_page_sizes=cell_pages,
     )
 
 
@@ -309,13 +296,6 @@ def _bound_nodes(tune: Element | None) -> str | None:
         return None
     nodeset: str | None = tune.get("nodeset")
     return nodeset
-
-
-def _is_anonymous(root: Element) -> bool:
-    return not root.xpath(
-        "memoryBacking/hugepages | memoryBacking/source[@type='file' or @type='memfd']"
-        " | memoryBacking/access[@mode='shared']"
-    )
 
 
 def _free_pcie_ports(root: Element, pci: t.Iterable[_Pci]) -> int | None:
@@ -337,10 +317,9 @@ def _free_pcie_ports(root: Element, pci: t.Iterable[_Pci]) -> int | None:
     )
 
 
-def _blockers(root: Element) -> tuple[str, ...]:
-    """What makes QEMU refuse virtio-mem: locked memory ("Incompatible with mlock") and whatever disables RAM discard."""
+def _lasting_blockers(root: Element) -> tuple[str, ...]:
+    """Whatever disables RAM discard, and can't be lifted here; see Definition.blockers."""
     found = (
-        (root.find("memoryBacking/locked"), LOCKED),
         (root.find("launchSecurity"), "it is a confidential guest (<launchSecurity>)"),
         (root.find("devices/disk[@type='nvme']"), "it has a disk of type nvme"),
         (root.find("devices/interface[@type='vdpa']"), "it has an interface of type vdpa"),

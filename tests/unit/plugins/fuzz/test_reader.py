@@ -195,5 +195,5 @@ def test_as_much_as_libvirt_can_send(piece):
 def test_many_sets_of_many_nodes():
     page = "<page size='2' unit='MiB' nodeset='" + "0-16383," * 100 + "0'/>"
     pages = f"<domain><memory>1</memory><memoryBacking><hugepages>{page * 256}</hugepages></memoryBacking></domain>"
-    assert len(outcome(document.parse_definition, pages).binding.cell_page_sizes) == 16384
+    assert len(outcome(document.parse_definition, pages).backing.cell_page_sizes) == 16384
     assert outcome(document.parse_definition, pages.replace("</hugepages>", page + "</hugepages>")) is None

@@ -10,7 +10,13 @@ import pytest
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils import _capabilities
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
-from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Definition, MemoryDevice, Versions
+from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
+    Backing,
+    Definition,
+    MemoryDevice,
+    NumaCell,
+    Versions,
+)
 
 NEWEST = (99, 0, 0)
 
@@ -131,7 +137,9 @@ def test_machine_version(machine, version):
 
 
 def definition(machine, anonymous=True, arch="x86_64"):
-    return Definition("web1", "", arch, machine, total=0, current_memory=0, anonymous=anonymous)
+    return Definition(
+        "web1", "", arch, machine, total=0, current_memory=0, backing=Backing(source=None if anonymous else "memfd")
+    )
 
 
 NEW = Versions((11, 3, 0), (10, 0, 13))
@@ -192,7 +200,7 @@ def test_slots(libvirt, model, takes):
 
 @pytest.mark.parametrize(("node", "possible"), [(0, True), (1, False), (None, False)])
 def test_unplug_from_a_node_whose_memory_is_shared(node, possible):
-    shared = replace(definition("pc-q35-8.0"), shared_cells=frozenset({0}))
+    shared = replace(definition("pc-q35-8.0"), cells=(NumaCell(0, 1, access="shared"), NumaCell(1, 1)))
     assert (_capabilities.why_no_unplug(NEW, shared, replace(PLAIN, node=node)) is None) is possible
 
 

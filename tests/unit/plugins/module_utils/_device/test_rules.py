@@ -39,11 +39,13 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.guards imp
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.spec import resolve_scopes
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
+    Backing,
     Binding,
     Definition,
     DomainState,
     GuestStatistics,
     HostMemory,
+    HugePage,
     MemoryDevice,
     NumaCell,
     Versions,
@@ -399,7 +401,7 @@ def test_prepared():
     error = refused("not_hotpluggable", check_hotpluggable, replace(WEB1, maximum=None))
     assert "<maxMemory>" in error.message
     assert error.hint
-    error = refused("not_hotpluggable", check_hotpluggable, replace(WEB1, blockers=("a", "b")))
+    error = refused("not_hotpluggable", check_hotpluggable, replace(WEB1, lasting_blockers=("a", "b")))
     assert "a and b" in error.message
     assert error.details == {"blockers": ["a", "b"]}
 
@@ -533,10 +535,6 @@ def test_host_memory(growth, available, block, current):
         (Binding(nodes="0", cell_nodes={0: "1"}), DEVICE, (None, "1")),
         (Binding(nodes="0", cell_nodes={1: "1"}), DEVICE, (None, "0")),
         (Binding(nodes="0", cell_nodes={0: "1"}), replace(DEVICE, node_mask="2"), (None, "2")),
-        (Binding(page_size=0), DEVICE, (0, None)),
-        (Binding(page_size=GIB, cell_page_sizes={0: 2 * MIB}), DEVICE, (2 * MIB, None)),
-        (Binding(page_size=GIB, cell_page_sizes={1: 2 * MIB}), DEVICE, (GIB, None)),
-        (Binding(page_size=GIB), replace(DEVICE, page_size=2 * MIB), (2 * MIB, None)),
         (Binding(cell_nodes={0: "1"}), replace(DEVICE, node=None), (None, None)),
     ],
 )
@@ -544,6 +542,24 @@ def test_backing(binding, device, backing):
     definition = replace(WEB1, binding=binding)
     assert host_backing(definition, device, NEW) == backing
     assert definition.page_size_of(device) == backing[0]
+
+
+@pytest.mark.parametrize(
+    ("pages", "device", "size"),
+    [
+        (None, DEVICE, None),
+        ((), DEVICE, 0),
+        ((HugePage(GIB), HugePage(2 * MIB, "0")), DEVICE, 2 * MIB),
+        ((HugePage(GIB), HugePage(2 * MIB, "1")), DEVICE, GIB),
+        ((HugePage(2 * MIB, "1"),), DEVICE, None),
+        ((HugePage(GIB),), replace(DEVICE, page_size=2 * MIB), 2 * MIB),
+        ((HugePage(GIB),), replace(DEVICE, node=None), GIB),
+    ],
+)
+def test_pages_of_the_backing(pages, device, size):
+    definition = replace(WEB1, backing=Backing(hugepages=pages))
+    assert definition.page_size_of(device) == size
+    assert host_backing(definition, device, NEW) == (size, None)
 
 
 MASKED = replace(DEVICE, node_mask="2")

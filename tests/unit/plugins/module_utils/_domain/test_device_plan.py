@@ -63,7 +63,8 @@ def definition(*devices, cells=1, current=None, **changes):
 
 def observed(live=None, config=None):
     state = DomainState("web1", "", "running" if live else "shutoff", live is not None, config is not None)
-    return Observed(state, live, config)
+    found = {"live": live, "config": config}
+    return Observed(state, {scope: there for scope, there in found.items() if there})
 
 
 def plan(desired, live=None, config=None, scopes=None, versions=NEW, thp=2 * MIB):
@@ -408,7 +409,7 @@ REFUSED = {
     "no such node and no size": (Desired(node=1, requested=0), BOTH, "device_not_found"),
     "alias that is dropped": (Desired(alias="x", size=GIB), NONE, "unsupported"),
     "no max memory": (Desired(size=GIB), {"config": definition(maximum=None)}, "not_hotpluggable"),
-    "blocked": (Desired(size=GIB), {"config": definition(blockers=("no",))}, "not_hotpluggable"),
+    "blocked": (Desired(size=GIB), {"config": definition(lasting_blockers=("no",))}, "not_hotpluggable"),
     "no port": (Desired(size=GIB), {"live": definition(free_pcie_ports=0)}, "not_hotpluggable"),
     "no room live": (
         Desired(size=8 * GIB),

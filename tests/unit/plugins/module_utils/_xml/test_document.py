@@ -285,12 +285,8 @@ def test_units(unit, number, size):
 
 BACKING = [
     ("", Binding(), True),
-    ("<memoryBacking><hugepages/></memoryBacking>", Binding(page_size=0), False),
-    (
-        "<memoryBacking><hugepages><page size='1' unit='GiB'/><page size='2048' nodeset='1-2'/></hugepages></memoryBacking>",
-        Binding(page_size=GIB, cell_page_sizes={1: 2 * MIB, 2: 2 * MIB}),
-        False,
-    ),
+    ("<memoryBacking><hugepages/></memoryBacking>", Binding(), False),
+    ("<memoryBacking><hugepages><page size='1' unit='GiB'/></hugepages></memoryBacking>", Binding(), False),
     ("<memoryBacking><source type='memfd'/></memoryBacking>", Binding(), False),
     ("<memoryBacking><source type='file'/></memoryBacking>", Binding(), False),
     ("<memoryBacking><source type='anonymous'/></memoryBacking>", Binding(), True),
@@ -315,6 +311,32 @@ BACKING = [
 def test_backing(piece, binding, anonymous):
     found = document.parse_definition(f"<domain>{piece}</domain>")
     assert (found.binding, found.anonymous) == (binding, anonymous)
+
+
+@pytest.mark.parametrize(
+    ("piece", "size", "by_cell"),
+    [
+        ("", None, {}),
+        ("<hugepages/>", 0, {}),
+        ("<hugepages><!-- the host's default --></hugepages>", 0, {}),
+        (
+            "<hugepages><page size='1' unit='GiB'/><page size='2048' nodeset='1-2'/></hugepages>",
+            GIB,
+            {1: 2 * MIB, 2: 2 * MIB},
+        ),
+        ("<hugepages><page size='2048' nodeset='0'/></hugepages>", None, {0: 2 * MIB}),
+    ],
+)
+def test_page_sizes(piece, size, by_cell):
+    backing = document.parse_definition(f"<domain><memoryBacking>{piece}</memoryBacking></domain>").backing
+    assert (backing.page_size, backing.cell_page_sizes) == (size, by_cell)
+
+
+@pytest.mark.parametrize("nodeset", ["", "x", "3-1", "16384"])
+def test_pages_for_what_is_no_set(nodeset):
+    text = f"<domain><memoryBacking><hugepages><page nodeset='{nodeset}'/></hugepages></memoryBacking></domain>"
+    with pytest.raises(VirtmemError, match="can't be"):
+        document.parse_definition(text)
 
 
 def test_shared_cells():
