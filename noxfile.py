@@ -21,7 +21,7 @@ import nox
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from tools import ansible_test, locks, matrix as test_matrix, parts, pythons, targets, tree, vulnerabilities
+from tools import locks, matrix as test_matrix, parts, pythons, sandbox, targets, tree, vulnerabilities
 
 SYSTEM_PYTHON = "/usr/bin/python3"  # the one that has the distribution's libvirt and lxml
 
@@ -149,9 +149,9 @@ def sanity(session: nox.Session) -> None:
     """Every `ansible-test sanity` test, with nothing ignored. [-- --test NAME ...]"""
     install(session, "ansible")
     place = tree.arrange("sanity")
-    versions, folder = ansible_test.sanity_pythons(session)
+    versions, folder = sandbox.sanity_pythons(session)
     path = os.pathsep.join(filter(None, [session.bin, folder, os.environ["PATH"]]))
-    session.env.update(ansible_test.private_home(session, "sanity"), PATH=path)
+    session.env.update(sandbox.private_home(session, "sanity"), PATH=path)
     with session.chdir(place):
         session.run("ansible-test", "sanity", *versions, "--color", "no", *session.posargs)
 
@@ -196,12 +196,12 @@ def portability(session: nox.Session) -> None:
         if version not in found:
             print(f"skipped: no Python {version} on this machine")
     place = tree.arrange("portability")
-    session.env.update(ansible_test.private_home(session, "portability"))
+    session.env.update(sandbox.private_home(session, "portability"))
     session.env["PATH"] = os.pathsep.join(
         [session.bin, *(str(path.parent) for path in found.values()), os.environ["PATH"]]
     )
     machines = [word for version in found for word in ("--target-python", f"venv/{version}")]
-    controller = f"origin:python={ansible_test.version_of(session)}"
+    controller = f"origin:python={sandbox.version_of(session)}"
     with session.chdir(place):
         session.run("ansible-test", "units", "--requirements", "--color", "no", "--controller", controller, *machines)
 
@@ -218,7 +218,7 @@ def integration(session: nox.Session) -> None:
     if unknown:
         session.error("no such target:", *sorted(unknown), "| there are:", *targets.names())
     homes = [
-        ansible_test.private_home(session, f"integration-{number}")
+        sandbox.private_home(session, f"integration-{number}")
         for number in range(1 if "--one-at-a-time" in session.posargs else targets.WORKERS)
     ]
     session.env["PATH"] = f"{session.bin}{os.pathsep}{os.environ['PATH']}"
@@ -228,7 +228,7 @@ def integration(session: nox.Session) -> None:
         wanted,
         targets.hypervisors(SYSTEM_PYTHON) if everywhere else [targets.chosen_hypervisor()],
         SYSTEM_PYTHON,
-        ansible_test.version_of(session),
+        sandbox.version_of(session),
         [{**environment, **home} for home in homes],
         must_have_all=not everywhere or os.environ.get("CI", "") == "true",
     )
