@@ -75,11 +75,11 @@ def demo(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def test(session: nox.Session) -> None:
-    """Everything: lint, docs, galaxy, sanity, runner, units, integration; ends with a table. [-- --one-at-a-time --all-hypervisors]"""
+    """Everything: lint, docs, galaxy, sanity, runner, units, integration; ends with a table. [-- --one-at-a-time --each-once | --all-hypervisors]"""
     lanes = [["lint", "docs", "galaxy", "sanity", "runner"], ["units", "integration"]]
     if "--one-at-a-time" in session.posargs:
         lanes = [[part for lane in lanes for part in lane]]
-    words = {"integration": [word for word in session.posargs if word == "--all-hypervisors"]}
+    words = {"integration": [word for word in session.posargs if word in {"--each-once", "--all-hypervisors"}]}
     if not parts.run(lanes, words, log_folder=tree.WORK / "logs"):
         session.error()
 
@@ -208,7 +208,7 @@ def portability(session: nox.Session) -> None:
 
 @nox.session
 def integration(session: nox.Session) -> None:
-    """Integration targets, on real guests of a private hypervisor. [-- TARGET ... --all-hypervisors | --list]"""
+    """Integration targets, on real guests of a private hypervisor. [-- TARGET ... --each-once | --all-hypervisors | --list]"""
     if "--list" in session.posargs:
         print(*targets.names(), sep="\n")
         return
@@ -223,10 +223,12 @@ def integration(session: nox.Session) -> None:
     ]
     session.env["PATH"] = f"{session.bin}{os.pathsep}{os.environ['PATH']}"
     environment = {name: value for name, value in {**os.environ, **session.env}.items() if value is not None}
-    everywhere = "--all-hypervisors" in session.posargs
+    each_once = "--each-once" in session.posargs
+    everywhere = each_once or "--all-hypervisors" in session.posargs
+    hypervisors = targets.hypervisors(SYSTEM_PYTHON) if everywhere else [targets.chosen_hypervisor()]
     run = targets.Run(
-        wanted,
-        targets.hypervisors(SYSTEM_PYTHON) if everywhere else [targets.chosen_hypervisor()],
+        targets.plan(wanted, hypervisors, each_once),
+        hypervisors,
         SYSTEM_PYTHON,
         sandbox.version_of(session),
         [{**environment, **home} for home in homes],
