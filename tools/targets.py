@@ -266,7 +266,7 @@ class Run:
         used = {job.hypervisor for job in self.results}
         there = [name for name in self.hypervisors if name in used]
         lines = [f"{'':<36}" + "".join(f" {name:<16}" for name in there)] if len(self.hypervisors) > 1 else []
-        for target in sorted({job.target for job in self.jobs}):
+        for target in sorted({job.target for job in self.results}):
             cells = (f" {self.results.get(Job(name, target), '')!s:<16}" for name in there)
             lines.append(f"{target:<36}" + "".join(cells))
         return [line.rstrip() for line in lines] + list(self.unavailable.values())
