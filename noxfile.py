@@ -21,7 +21,7 @@ import nox
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from tools import ansible_test, locks, matrix as test_matrix, parts, pythons, targets, tree, vulnerabilities
+from tools import locks, matrix as test_matrix, parts, pythons, sandbox, targets, tree, vulnerabilities
 
 SYSTEM_PYTHON = "/usr/bin/python3"  # the one that has the distribution's libvirt and lxml
 
@@ -75,11 +75,12 @@ def demo(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def test(session: nox.Session) -> None:
-    """Everything: lint, docs, galaxy, sanity, runner, units, integration; ends with a table. [-- --one-at-a-time --all-hypervisors]"""
-    lanes = [["lint", "docs", "galaxy", "sanity", "runner"], ["units", "integration"]]
+    """Everything: lint, docs, galaxy, units, sanity, runner, integration; ends with a table. [-- --one-at-a-time --each-once | --all-hypervisors]"""
+    # integration takes longer than all others together, so nothing goes before it.
+    lanes = [["lint", "docs", "galaxy", "units", "sanity", "runner"], ["integration"]]
     if "--one-at-a-time" in session.posargs:
         lanes = [[part for lane in lanes for part in lane]]
-    words = {"integration": [word for word in session.posargs if word == "--all-hypervisors"]}
+    words = {"integration": [word for word in session.posargs if word in {"--each-once", "--all-hypervisors"}]}
     if not parts.run(lanes, words, log_folder=tree.WORK / "logs"):
         session.error()
 
@@ -149,9 +150,9 @@ def sanity(session: nox.Session) -> None:
     """Every `ansible-test sanity` test, with nothing ignored. [-- --test NAME ...]"""
     install(session, "ansible")
     place = tree.arrange("sanity")
-    versions, folder = ansible_test.sanity_pythons(session)
+    versions, folder = sandbox.sanity_pythons(session)
     path = os.pathsep.join(filter(None, [session.bin, folder, os.environ["PATH"]]))
-    session.env.update(ansible_test.private_home(session, "sanity"), PATH=path)
+    session.env.update(sandbox.private_home(session, "sanity"), PATH=path)
     with session.chdir(place):
         session.run("ansible-test", "sanity", *versions, "--color", "no", *session.posargs)
 
@@ -196,19 +197,19 @@ def portability(session: nox.Session) -> None:
         if version not in found:
             print(f"skipped: no Python {version} on this machine")
     place = tree.arrange("portability")
-    session.env.update(ansible_test.private_home(session, "portability"))
+    session.env.update(sandbox.private_home(session, "portability"))
     session.env["PATH"] = os.pathsep.join(
         [session.bin, *(str(path.parent) for path in found.values()), os.environ["PATH"]]
     )
     machines = [word for version in found for word in ("--target-python", f"venv/{version}")]
-    controller = f"origin:python={ansible_test.version_of(session)}"
+    controller = f"origin:python={sandbox.version_of(session)}"
     with session.chdir(place):
         session.run("ansible-test", "units", "--requirements", "--color", "no", "--controller", controller, *machines)
 
 
 @nox.session
 def integration(session: nox.Session) -> None:
-    """Integration targets, on real guests of a private hypervisor. [-- TARGET ... --all-hypervisors | --list]"""
+    """Integration targets, on real guests of a private hypervisor. [-- TARGET ... --each-once | --all-hypervisors | --list]"""
     if "--list" in session.posargs:
         print(*targets.names(), sep="\n")
         return
@@ -218,17 +219,19 @@ def integration(session: nox.Session) -> None:
     if unknown:
         session.error("no such target:", *sorted(unknown), "| there are:", *targets.names())
     homes = [
-        ansible_test.private_home(session, f"integration-{number}")
+        sandbox.private_home(session, f"integration-{number}")
         for number in range(1 if "--one-at-a-time" in session.posargs else targets.WORKERS)
     ]
     session.env["PATH"] = f"{session.bin}{os.pathsep}{os.environ['PATH']}"
     environment = {name: value for name, value in {**os.environ, **session.env}.items() if value is not None}
-    everywhere = "--all-hypervisors" in session.posargs
+    each_once = "--each-once" in session.posargs
+    everywhere = each_once or "--all-hypervisors" in session.posargs
+    hypervisors = targets.hypervisors(SYSTEM_PYTHON) if everywhere else [targets.chosen_hypervisor()]
     run = targets.Run(
-        wanted,
-        targets.hypervisors(SYSTEM_PYTHON) if everywhere else [targets.chosen_hypervisor()],
+        targets.plan(wanted, hypervisors, each_once),
+        hypervisors,
         SYSTEM_PYTHON,
-        ansible_test.version_of(session),
+        sandbox.version_of(session),
         [{**environment, **home} for home in homes],
         must_have_all=not everywhere or os.environ.get("CI", "") == "true",
     )

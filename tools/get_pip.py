@@ -5,7 +5,7 @@
 """Gives a bare venv its pip: first the one that Python itself carries, then the wanted one from the configured index.
 
 ansible-test fetches such a script from a site of its own, which is one more place that must be reachable. Where it finds
-one in its cache it takes that; tools/ansible_test.py puts this one there.
+one in its cache it takes that; tools/sandbox.py puts this one there.
 """
 
 from __future__ import annotations

@@ -14,10 +14,13 @@ import datetime
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from tools import pythons, targets, tree
 
@@ -84,6 +87,7 @@ def _cell(part: str, core: Core, some_targets: list[str]) -> bool:
         return True
     print(f"{part:<12} {core.title} ...", flush=True)
     REPORT.unlink(missing_ok=True)
+    shutil.rmtree(_junit_folder(part), ignore_errors=True)
     log = tree.WORK / "logs" / f"matrix-{core.version}-{part}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as file:
@@ -99,7 +103,7 @@ def _cell(part: str, core: Core, some_targets: list[str]) -> bool:
             stderr=file,
             check=False,
         )
-    rows = _ROWS[part](log.read_text(errors="replace"))
+    rows = _integration() if part == "integration" else _junit(part)
     _keep({row: cases for row, cases in rows.items() if _total(cases) != (0, 0)}, core)
     told = "; ".join(f"{row}: {_words(cases)}" for row, cases in rows.items())
     print(
@@ -112,7 +116,7 @@ def _cell(part: str, core: Core, some_targets: list[str]) -> bool:
 def _command(part: str, core: Core, some_targets: list[str]) -> list[str]:
     everywhere = [] if os.environ.get("VIRTMEM_LAB_HYPERVISOR") else ["--all-hypervisors"]
     more = {
-        "sanity": SANITY_WITHOUT.get(core.version, []),
+        "sanity": ["--junit", *SANITY_WITHOUT.get(core.version, [])],
         "portability": [] if core == cores()[-1] else [pythons.OLDEST, core.python],
         "integration": [*some_targets, *everywhere],
     }[part]
@@ -127,35 +131,41 @@ Cases = dict[str, tuple[int, int]]  # by what was run: how much of it passed, an
 Cells = dict[str, Cases]  # by row
 
 
-def _sanity(log: str) -> Cells:
-    tests = set(re.findall(r'^Running sanity test "([\w-]+)"', log, re.MULTILINE))
-    listed = re.search(r"^FATAL: The \d+ sanity test\(s\) listed below .*\n((?:[\w-]+\n)+)", log, re.MULTILINE)
-    failed = tests & set(listed[1].split()) if listed else set()
-    return {"sanity tests": {test: (int(test not in failed), int(test in failed)) for test in tests}}
+# What the files that ansible-test leaves in JUnit's format are called: the case, and the row that it belongs to.
+JUNIT = {
+    "sanity": (r"ansible-test-sanity-(?P<case>.+?)(-python-.*)?", "sanity tests"),
+    "portability": (r"python(?P<python>.+?)-(?P<case>\w+)-units", "unit tests, Python {python} on the target"),
+}
+JUNIT_COUNTS = ("tests", "failures", "errors", "skipped")
 
 
-def _portability(log: str) -> Cells:
-    """By the Python that the tests ran on; ansible-test calls pytest twice, for modules and for module_utils."""
+def _junit(part: str) -> Cells:
+    """Each file's cases; two Pythons of one sanity test count as two, and what was skipped as none."""
     cells: Cells = {}
-    version = what = ""
-    for line in log.splitlines():
-        if found := re.match(r"Unit test (\w+) with Python (\S+)", line):
-            what, version = found[1], found[2]
-        if version and re.match(r"=+ .*\b(passed|failed)\b.* in ", line):
-            passed, failed = (int((re.search(rf"(\d+) {word}", line) or [0, 0])[1]) for word in ("passed", "failed"))
-            cells.setdefault(f"unit tests, Python {version} on the target", {})[what] = (passed, failed)
+    pattern, row = JUNIT[part]
+    for path in _junit_folder(part).glob("*.xml"):
+        if not (name := re.fullmatch(pattern, path.stem)):
+            continue
+        cases = cells.setdefault(row.format(**name.groupdict()), {})
+        passed, failed = cases.get(name["case"], (0, 0))
+        for suite in ElementTree.parse(path).iter("testsuite"):  # noqa: S314 - ansible-test has written it, here
+            tests, *not_passed, skipped = (int(suite.get(word) or 0) for word in JUNIT_COUNTS)
+            failed += sum(not_passed)
+            passed += tests - sum(not_passed) - skipped
+        cases[name["case"]] = (passed, failed)
     return cells
 
 
-def _integration(_log: str) -> Cells:
+def _junit_folder(part: str) -> Path:
+    return tree.WORK / "trees" / part / tree.PLACE / "tests/output/junit"
+
+
+def _integration() -> Cells:
     report = json.loads(REPORT.read_text()) if REPORT.exists() else {}
     return {
         row: {target: (int(passed), int(not passed)) for target, passed in results.items()}
         for row, results in report.items()
     }
-
-
-_ROWS = {"sanity": _sanity, "portability": _portability, "integration": _integration}
 
 
 def _total(cases: Cases) -> tuple[int, int]:

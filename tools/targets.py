@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import queue
 import re
 import subprocess
 import threading
@@ -29,13 +28,20 @@ LAB = tree.ROOT / "tests/lab/lab.py"
 LAB_VARIABLES = ("VIRTMEM_LAB_", "VIRTMEM_CORPUS", "XDG_CACHE_HOME")
 WORKERS = 2 * (os.cpu_count() or 1)
 HOST_MEMORY = ("domain_memory_pages", "host_memory")  # one sets huge pages aside, the other counts on what is left
+INSTALLED = "distribution"
+STEADY = "trixie"  # what is installed differs from machine to machine, and sid from day to day
 CANNOT_HERE = 77  # what lab.py says of a hypervisor that this machine can't have
 
 
 def names() -> list[str]:
     """Every target that a person can ask for, which leaves out the roles that others depend on."""
-    found = (path.parent for path in FOLDER.glob("*/aliases"))
-    return sorted(path.name for path in found if "hidden" not in (path / "aliases").read_text().split())
+    return sorted(path.parent.name for path in FOLDER.glob("*/aliases") if "hidden" not in aliases(path.parent.name))
+
+
+def aliases(target: str) -> set[str]:
+    """What a target says of itself; to ansible-test, each is the name of a group that it is in."""
+    lines = (FOLDER / target / "aliases").read_text().splitlines()
+    return {line for line in lines if line and not line.startswith("#")}
 
 
 def hypervisors(python: str) -> list[str]:
@@ -46,7 +52,7 @@ def hypervisors(python: str) -> list[str]:
 
 def chosen_hypervisor() -> str:
     """The one that a person asks for by the lab's own variable, or what is installed."""
-    return os.environ.get("VIRTMEM_LAB_HYPERVISOR") or "distribution"
+    return os.environ.get("VIRTMEM_LAB_HYPERVISOR") or INSTALLED
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,18 @@ class Job:
 
     hypervisor: str
     target: str
+
+
+def plan(wanted: list[str], hypervisors: list[str], each_once: bool = False) -> list[Job]:
+    """Every target on every hypervisor, or, each once, on the steady one: but for those that say `every_generation`."""
+    # A Debian guest boots more than once in a role's target: begun last, it would be the only one at the end.
+    order = sorted(wanted, key=lambda target: not target.startswith("role_"))
+    return [
+        Job(hypervisor, target)
+        for hypervisor in hypervisors
+        for target in order
+        if not each_once or hypervisor == STEADY or "every_generation" in aliases(target)
+    ]
 
 
 @dataclass(frozen=True)
@@ -125,7 +143,7 @@ class Worker:
 class Run:
     """The targets to run, on which hypervisors, with which Pythons, in which environments; and what came of them."""
 
-    wanted: list[str]
+    jobs: list[Job]
     hypervisors: list[str]
     python: str
     controller: str  # the version of the venv's own
@@ -134,38 +152,34 @@ class Run:
     results: dict[Job, Result] = field(default_factory=dict)
     unavailable: dict[str, str] = field(default_factory=dict)
     ready: dict[str, Future[str]] = field(default_factory=dict)
-    alone: dict[str, threading.Lock] = field(init=False)  # huge pages are the machine's: no target beside itself
+    waiting: list[Job] = field(default_factory=list)
+    busy: set[str] = field(default_factory=set)  # what a running target has for itself
+    turn: threading.Condition = field(default_factory=threading.Condition)
     versions: dict[str, str] = field(default_factory=dict)  # what each hypervisor is, in words
     speaking: threading.Lock = field(default_factory=threading.Lock)
 
     def all(self) -> bool:
         """Run all of them, whatever becomes of each, and end with a table."""
-        self.alone = {target: threading.Lock() for target in self.wanted}
-        self.alone |= dict.fromkeys(HOST_MEMORY, threading.Lock())
-        # A Debian guest boots more than once in a role's target: begun last, it would be the only one at the end.
-        order = sorted(self.wanted, key=lambda target: not target.startswith("role_"))
-        jobs = [Job(hypervisor, target) for hypervisor in self.hypervisors for target in order]
-        waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
-        for job in jobs:
-            waiting.put(job)
+        self.waiting = list(self.jobs)
         # One hypervisor is set up after the other, while targets run on those that are there.
         with ThreadPoolExecutor(1) as setting_up:
-            self.ready = {name: setting_up.submit(self._prepare, name) for name in self.hypervisors}
-            self._work_off(waiting, min(len(self.environments), len(jobs)))
+            needed = dict.fromkeys(job.hypervisor for job in self.jobs)
+            self.ready = {name: setting_up.submit(self._prepare, name) for name in needed}
+            self._work_off(min(len(self.environments), len(self.jobs)))
         print()
         print("\n".join(self._table()))
         passed = sum(result.passed for result in self.results.values())
         print(f"{passed} of {len(self.results)} targets passed", flush=True)
         return passed == len(self.results) and not (self.unavailable and self.must_have_all)
 
-    def _work_off(self, waiting: queue.SimpleQueue[Job], count: int) -> None:
+    def _work_off(self, count: int) -> None:
         workers = [
             Worker(tree.arrange(f"integration-{number}"), environment, f"t{os.getpid()}-{number}", self.python)
             for number, environment in enumerate(self.environments[:count])
         ]
         try:
             with ThreadPoolExecutor(count) as pool:
-                for work in [pool.submit(self._work, waiting, worker) for worker in workers]:
+                for work in [pool.submit(self._work, worker) for worker in workers]:
                     work.result()
         finally:
             for worker in workers:
@@ -184,18 +198,36 @@ class Run:
         self._say(self.unavailable[hypervisor])
         return told
 
-    def _work(self, waiting: queue.SimpleQueue[Job], worker: Worker) -> None:
+    def _work(self, worker: Worker) -> None:
         command = _command(self.python, self.controller)
-        while True:
+        while job := self._next():
             try:
-                job = waiting.get_nowait()
-            except queue.Empty:
-                return
-            if self.ready[job.hypervisor].result():
-                continue
-            worker.move_to(job.hypervisor)
-            with self.alone[job.target]:
-                self._target(job, [*command, job.target], worker)
+                if here := self._possible(job):
+                    worker.move_to(here.hypervisor)
+                    self._target(here, [*command, here.target], worker)
+            finally:
+                with self.turn:
+                    self.busy.discard(_has_alone(job.target))
+                    self.turn.notify_all()
+
+    def _next(self) -> Job | None:
+        """Take the first job that nothing which runs is in the way of."""
+        with self.turn:
+            while self.waiting:
+                for job in self.waiting:
+                    if _has_alone(job.target) not in self.busy:
+                        self.waiting.remove(job)
+                        self.busy.add(_has_alone(job.target))
+                        return job
+                self.turn.wait()
+            return None
+
+    def _possible(self, job: Job) -> Job | None:
+        """The job where this machine can have its hypervisor; else the same on what is installed, unless it runs there anyway."""
+        if not self.ready[job.hypervisor].result():
+            return job
+        instead = Job(INSTALLED, job.target)
+        return instead if INSTALLED in self.hypervisors and instead not in self.jobs else None
 
     def _target(self, job: Job, command: list[str], worker: Worker) -> None:
         self._say(f"{self._name(job)} ...")
@@ -231,12 +263,18 @@ class Run:
 
     def _table(self) -> list[str]:
         """A line for each target, with a column for each hypervisor."""
-        there = [name for name in self.hypervisors if name not in self.unavailable]
+        used = {job.hypervisor for job in self.results}
+        there = [name for name in self.hypervisors if name in used]
         lines = [f"{'':<36}" + "".join(f" {name:<16}" for name in there)] if len(self.hypervisors) > 1 else []
-        for target in self.wanted:
-            cells = (f" {self.results[Job(name, target)]!s:<16}" for name in there)
+        for target in sorted({job.target for job in self.results}):
+            cells = (f" {self.results.get(Job(name, target), '')!s:<16}" for name in there)
             lines.append(f"{target:<36}" + "".join(cells))
         return [line.rstrip() for line in lines] + list(self.unavailable.values())
+
+
+def _has_alone(target: str) -> str:
+    """What a target can't share with another that runs: huge pages are the machine's, so it is never beside itself."""
+    return "host memory" if target in HOST_MEMORY else target
 
 
 def _command(python: str, ours: str) -> list[str]:
