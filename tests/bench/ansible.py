@@ -19,7 +19,17 @@ PYTHON = sys.executable  # the target's, which has libvirt and lxml
 PATIENCE = 900  # seconds for one play and all of its rounds
 
 
-def play(name, rounds, interpreter=PYTHON, **facts):
+# What makes Ansible keep the target's Python from one task to the next.
+ASK_MITOGEN = "import ansible_mitogen; print(ansible_mitogen.__path__[0])"
+
+
+def with_mitogen():
+    """Return the environment in which a play runs with Mitogen."""
+    folder = subprocess.run(["python", "-c", ASK_MITOGEN], check=True, capture_output=True, text=True).stdout.strip()
+    return {"ANSIBLE_STRATEGY_PLUGINS": f"{folder}/plugins/strategy", "ANSIBLE_STRATEGY": "mitogen_linear"}
+
+
+def play(name, rounds, more_environment=None, interpreter=PYTHON, **facts):
     """Return {tag: [seconds, one number for each round]}.
 
     A round is the whole play, so that what is compared takes turns. A task's tag says on whose account its time goes;
@@ -37,6 +47,7 @@ def play(name, rounds, interpreter=PYTHON, **facts):
             ANSIBLE_LOCALHOST_WARNING="False",
             ANSIBLE_INVENTORY_UNPARSED_WARNING="False",
             VIRTMEM_STOPWATCH=str(laps),
+            **(more_environment or {}),
         )
         command = ["ansible-playbook", "-e", json.dumps(facts), *[str(HERE / "plays" / f"{name}.yml")] * rounds]
         if subprocess.run(command, check=False, env=environment, timeout=PATIENCE).returncode:

@@ -34,9 +34,9 @@ class Row:
     def cells(self):
         return [
             self.what,
-            f"{statistics.median(self.ours):.2f} s",
+            duration(self.ours),
             self.than,
-            f"{statistics.median(self.others):.2f} s",
+            duration(self.others),
             number(self.ratio),
             "" if self.goal is None else number(self.goal),
             self.verdict,
@@ -59,6 +59,11 @@ class Cost:
 
 
 COST_HEADER = ["What", "Peak memory of the process", "Requests to libvirt"]
+
+
+def duration(laps):
+    seconds = statistics.median(laps)
+    return f"{seconds:.2f} s" if seconds >= 0.1 else f"{seconds * 1000:.0f} ms"
 
 
 def number(ratio):
