@@ -14,7 +14,7 @@ from .._errors import Facts
 from .._model import VIRTIO_MEM, Observed
 from .._protocol import Domain
 from .._size import about, parse_size
-from .guards import offline_memory
+from .facts import offline_memory
 from .module import DomainMemory
 from .plan import DomainPlan
 from .report import EMPTY_DEVICE, DeviceView, View

@@ -19,8 +19,7 @@ from .._patterns import is_pattern, matching
 from .._protocol import Domain, Hypervisor
 from .._wait import Clock
 from .._xml import document
-from .facts import definition_facts, domain_facts, flat_options, memory_facts
-from .guards import offline_memory
+from .facts import definition_facts, domain_facts, flat_options, memory_facts, offline_memory
 
 # Reading is mostly waiting, for the daemon or the network; libvirtd works on up to five requests of one client at once
 # (max_client_requests in libvirtd.conf).

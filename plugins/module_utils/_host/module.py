@@ -17,14 +17,14 @@ from .._errors import VirtmemError
 from .._model import Definition, DomainState, GuestStatistics, Platform, Scope
 from .._patterns import is_pattern
 from .._protocol import Domain, Hypervisor
-from .._size import MIB
+from .._size import MIB, about, format_size
 from .._wait import Clock
 from .._xml import document
 from .._xml.observe import observe
 from .apply import HostApplier, HostWaitOptions
 from .guest import GuestResize
-from .limits import HostMemoryTotals
-from .plan import HostGuest, HostPlan, check_host, demand_of, plan_host, predicted, progress_of
+from .limits import HostLimit, HostMemoryTotals
+from .plan import HostGuest, HostPlan, demand_of, growth, plan_host, predicted, progress_of
 from .report import HostReport
 from .spec import GuestSpec, HostSpec, chosen, read_host_spec
 
@@ -164,7 +164,20 @@ class HostMemory:
         """Leave a guest as it is that can't spare what is asked of it; refuse the task if the host can't back it."""
         self._guard_guests(plan, guests, spec)
         if self._params["check_host_memory"]:
-            check_host(plan, guests, self._hypervisor)
+            for limit, more in growth(plan, guests):
+                self._check_limit(limit, more)
+
+    def _check_limit(self, limit: HostLimit, more: int) -> None:
+        """The host must have available what guests take beyond what others give back."""
+        host = self._hypervisor.host_memory(limit.page_size, sorted(limit.nodes) if limit.nodes else None)
+        if more > host.available:
+            raise VirtmemError(
+                "host_lacks_memory",
+                f"The guests would take {format_size(more)} more than they give back, and the host has"
+                f" {about(host.available)} of {host.kind}.",
+                hint="Ask for less, raise reserve, or set check_host_memory=false.",
+                details={"growth": more, "available": host.available},
+            )
 
     def _guard_guests(self, plan: HostPlan, guests: t.Sequence[HostGuest], spec: HostSpec) -> None:
         running = [guest for guest in guests if guest.runs and guest.name in plan.plans]

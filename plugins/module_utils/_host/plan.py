@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""From a host_memory task and what is there to what each guest should have: check mode and the real run share it."""
+"""From a host_memory task and what is there to what each guest should have: check mode and the real run share it. Pure."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ import typing as t
 from dataclasses import dataclass, field, replace
 
 from .._device.rules import SIZE_ALIGNMENT
-from .._domain.guards import offline_memory
+from .._domain.facts import offline_memory
 from .._domain.plan import DomainPlan, plan_domain
 from .._domain.spec import DomainSpec, PlanInput
 from .._domain.spread import capacity
 from .._errors import VirtmemError
 from .._model import Definition, GuestStatistics, Observed, Platform, Scope
-from .._protocol import Hypervisor
-from .._size import about, format_size, round_down, round_up
+from .._size import format_size, round_down, round_up
 from .admission import GuestProgress, foreseen
 from .allocation import Amounts, Share, allocate
 from .limits import HostLimit, HostMemoryTotals, limits_of, moving_backing
@@ -215,26 +214,12 @@ def predicted(plan: HostPlan, guests: t.Sequence[HostGuest]) -> dict[str, Domain
     return plans
 
 
-def check_host(plan: HostPlan, guests: t.Sequence[HostGuest], hypervisor: Hypervisor) -> None:
-    """Raise VirtmemError(host_lacks_memory) where guests take more than the host has available and others give back."""
-    growth = {
+def growth(plan: HostPlan, guests: t.Sequence[HostGuest]) -> list[tuple[HostLimit, int]]:
+    """Limits where guests take more of the host than others give back, and how much more."""
+    changes = {
         guest.name: plan.goals[guest.name] - current_of(guest.definition)
         for guest in guests
         if guest.runs and guest.name in plan.plans
     }
-    for limit in plan.limits:
-        more = sum(growth[name] for name in limit.guests & growth.keys())
-        if more > 0:
-            _check_limit(limit, more, hypervisor)
-
-
-def _check_limit(limit: HostLimit, more: int, hypervisor: Hypervisor) -> None:
-    host = hypervisor.host_memory(limit.page_size, sorted(limit.nodes) if limit.nodes else None)
-    if more > host.available:
-        raise VirtmemError(
-            "host_lacks_memory",
-            f"The guests would take {format_size(more)} more than they give back, and the host has"
-            f" {about(host.available)} of {host.kind}.",
-            hint="Ask for less, raise reserve, or set check_host_memory=false.",
-            details={"growth": more, "available": host.available},
-        )
+    sums = [(limit, sum(changes[name] for name in limit.guests & changes.keys())) for limit in plan.limits]
+    return [(limit, more) for limit, more in sums if more > 0]
