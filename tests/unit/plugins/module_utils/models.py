@@ -64,7 +64,7 @@ def definition(*devices, boot=2 * GIB, cells=1, current=None, **changes):
             current_memory=max(cells, 1) * boot if current is None else current,
             maximum=64 * GIB,
             slots=16,
-            cells=tuple(NumaCell(number, boot) for number in range(cells)),
+            cells=tuple(NumaCell(number, boot, None if number else "0") for number in range(cells)),  # as it reads back
             devices=tuple(devices),
             memballoon=Balloon("virtio"),
             free_pcie_ports=4,

@@ -14,7 +14,7 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.pending im
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.plan import plan_domain
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.spec import CellSpec, DomainSpec
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.steps import Change
-from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Platform
+from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Platform, Versions
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.module_utils.models import (
     CONFIG,
     GIB,
@@ -112,13 +112,13 @@ ONE_DEVICE = {
     ),
     "attach without a request": (
         one(size=8 * GIB),
-        {"live": domain(), "config": domain(current=2 * GIB + MIB)},
+        {"live": domain(), "config": domain()},
         None,
         [("attach", "live", 0), ("attach", "config", 0)],
     ),
     "live only, wanted in both": (
         one(requested=2 * GIB),
-        {"live": domain(LIVE), "config": domain(current=2 * GIB + MIB)},
+        {"live": domain(LIVE), "config": domain()},
         None,
         [("attach", "config", 2 * GIB)],
     ),
@@ -227,22 +227,72 @@ def test_ambiguous(stated, second, hint, absent):
     with refused("device_ambiguous", "ua-a (8 GiB on node 0)", second.alias or second.pci_address) as caught:
         plan(one(absent=absent, **stated), config=domain(CONFIG, second))
     assert hint in caught[0].hint
+    assert [found["node"] for found in caught[0].details["devices"]] == [0, second.node]
+
+
+# ------------------------------------------------------------------------------------------------------------ attaching
+
+
+def test_new_device_has_what_is_stated_and_defaults():
+    made = plan(
+        one(size=8 * GIB, page_size=GIB, access="shared", pci_address="0000:02:00.0", guest_address=0x140000000),
+        **NONE,
+    )
+    live, config = (step.device for step in made.steps if step.action == "attach")
+    assert live == config
+    assert (live.alias, live.node, live.block, live.requested) == ("ua-virtiomem0", 0, GIB, 0)
+    assert (live.page_size, live.access, live.pci_address, live.guest_address) == (
+        GIB,
+        "shared",
+        "0000:02:00.0",
+        0x140000000,
+    )
+    assert [found.current for found in made.after["live"].devices] == [0]
+
+
+def test_new_device_of_another_node_is_called_after_it():
+    made = plan(one(size=GIB, node=1), config=domain(CONFIG, cells=2))
+    assert made.steps[0].device.alias == "ua-virtiomem1"
+
+
+def test_twin_lends_all_but_addresses():
+    made = plan(one(), live=domain(LIVE), config=domain())
+    (attach,) = (step for step in made.steps if step.action == "attach")
+    assert attach.device == replace(CONFIG, pci_address=None, index=-1)
+
+
+@pytest.mark.parametrize("alias", [None, "virtiomem0"], ids=["not named", "called by libvirt's alias"])
+def test_twin_without_a_user_alias_gets_one_in_the_config(alias):
+    made = plan(one(alias=alias), live=domain(replace(LIVE, alias="virtiomem0")), config=domain())
+    assert made.steps[0].device.alias == "ua-virtiomem0"
 
 
 @pytest.mark.parametrize(
-    ("spec", "versions", "thp", "block"),
+    ("arch", "thp", "page_size", "block"),
     [
-        (one(size=8 * GIB), NEW, 2 * MIB, 2 * MIB),
-        (one(size=8 * GIB), NEW, 32 * MIB, 32 * MIB),
-        (one(size=8 * GIB), NEW, 4096, MIB),
-        (one(size=8 * GIB), NEW, None, 2 * MIB),
-        (one(size=8 * GIB, page_size=GIB), NEW, 2 * MIB, GIB),
-        (one(size=8 * GIB, block=4 * MIB), NEW, 2 * MIB, 4 * MIB),
+        ("x86_64", None, None, 2 * MIB),
+        ("i686", None, None, 2 * MIB),
+        ("x86_64", 2 * MIB, None, 2 * MIB),
+        ("x86_64", None, GIB, GIB),
+        ("aarch64", 512 * MIB, None, 512 * MIB),
+        ("aarch64", 32 * MIB, 2 * MIB, 32 * MIB),
+        ("aarch64", None, None, None),
+        ("s390x", MIB, None, MIB),
+        ("s390x", 512, None, MIB),
     ],
 )
-def test_block_of_a_new_device(spec, versions, thp, block):
-    made = plan_domain(given(spec, domain(), domain(), platform=Platform(versions, thp)))
-    assert {step.device.block for step in made.writes if step.action == "attach"} == {block}
+def test_default_block(arch, thp, page_size, block):
+    what = given(
+        one(size=GIB) if page_size is None else one(size=GIB, page_size=page_size),
+        config=domain(arch=arch),
+        platform=Platform(Versions((12, 8, 0), (11, 1, 3)), thp),
+    )
+    if block is None:
+        with refused("block_invalid", arch) as caught:
+            plan_domain(what)
+        assert caught[0].hint
+    else:
+        assert plan_domain(what).steps[0].device.block == block
 
 
 REFUSED = {
@@ -294,8 +344,8 @@ def test_refused(name):
 
 def test_no_room_in_the_running_guest_is_left_to_the_next_start():
     """`scope: auto` stores what a running guest can't have, and says so."""
-    made = plan(one(size=8 * GIB, requested=GIB), live=domain(maximum=9 * GIB), config=domain(current=2 * GIB + MIB))
-    assert steps(made) == [("attach", "config", GIB)]
+    made = plan(one(size=8 * GIB, requested=GIB), live=domain(maximum=9 * GIB), config=domain())
+    assert steps(made) == [("attach", "config", GIB), ("set_current_memory", "config", 2 * GIB)]
     assert made.pending == (Pending("ua-virtiomem0"),)
 
 
@@ -496,9 +546,9 @@ DOMAIN = {
     ),
     "memory of a running guest that has no device yet": (
         task(memory=3 * GIB),
-        {"live": definition(), "config": definition(current=2 * GIB + MIB)},
+        {"live": definition(), "config": definition()},
         None,
-        [("attach", "live", GIB), ("attach", "config", GIB), ("wait", "live", GIB)],
+        [*ATTACHED[:2], ("set_current_memory", "config", 2 * GIB), ATTACHED[2]],
     ),
     "a device goes, the stored definition keeps it until the guest has let go": (
         task(devices=(), purge=True),
@@ -560,7 +610,7 @@ def test_steps_of_a_domain(name):
 def test_a_device_that_is_kept_leaves_the_stored_definition_last(wait):
     """Not waited for: it stays in the guest, and nothing is detached there."""
     made = plan(task(devices=(), purge=True), **PLAIN, wait=wait)
-    assert [step[1] for step in steps(made)[-2:]] == ["config", "config"]
+    assert steps(made)[-1] == ("detach", "config", 2 * GIB)
     assert (("detach", "live", 0) in steps(made)) is wait
 
 
