@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import hypothesis  # noqa: F401 - loaded once, here, for all that are forked
+import hypothesis
 import parso
 import pytest
 from cosmic_ray import plugins
@@ -50,6 +50,15 @@ OPERATORS = (
     *("core/AddNot", "core/ReplaceUnaryOperator_Delete_Not", "core/ReplaceUnaryOperator_Delete_USub"),
     *("core/NumberReplacer", "core/ReplaceContinueWithBreak", "core/ZeroIterationForLoop"),
 )
+
+
+PYTEST = (
+    *("-x", "-q", "--noconftest", "-p", "no:cacheprovider", "-p", "no:cov"),
+    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # it is loaded before, once for all that are forked
+)
+# As tests/unit/conftest.py has it: the same examples each time.
+hypothesis.settings.register_profile("mutants", deadline=None, derandomize=True, database=None, max_examples=50)
+hypothesis.settings.load_profile("mutants")
 
 
 class _Mutated(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -120,7 +129,7 @@ def killed(name: str, mutant: str, tests: Sequence[str]) -> bool:
         module = "ansible_collections.virtmem.libvirt." + ".".join((UTILS / name).with_suffix("").parts)
         sys.meta_path.insert(0, _Mutated(module, UTILS / name, mutant))
         try:
-            code = pytest.main(["-x", "-q", "--noconftest", "-p", "no:cacheprovider", "-p", "no:cov", *tests])
+            code = pytest.main([*PYTEST, *tests])
         except BaseException:  # noqa: BLE001 - whatever it is, it was noticed
             code = 1
         os._exit(int(code))
