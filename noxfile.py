@@ -188,6 +188,16 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def mutants(session: nox.Session) -> None:
+    """Change what is pure in module_utils, one thing at a time: do its own tests notice? Hours. [-- FILE ...]"""
+    install(session, "mutants")
+    place = tree.arrange("mutants")
+    session.env.update(PYTHONPATH=str(tree.collections_path(place)))
+    with session.chdir(place):
+        session.run("python", "-m", "tools.mutants", *session.posargs)
+
+
+@nox.session
 def portability(session: nox.Session) -> None:
     """Unit tests by ansible-test, on each Python for targets that is here. [-- VERSION ...]"""
     install(session, "ansible")

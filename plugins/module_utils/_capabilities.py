@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What this libvirt, QEMU, architecture and machine type can do: one table, each line with its source.
+"""What this libvirt, QEMU, architecture and machine type can do: one table, each line with its source. Pure.
 
 libvirt's domain capabilities do not list memory device models (true from 7.9 to 12.8), so versions decide.
 """

@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The one way this collection says no: a code, a sentence with the numbers, and what to do about it."""
+"""The one way this collection says no: a code, a sentence with the numbers, and what to do about it. Pure."""
 
 from __future__ import annotations
 

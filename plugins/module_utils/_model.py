@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The nouns, as frozen data: no libvirt, no XML, no Ansible. All sizes are bytes."""
+"""The nouns, as frozen data: no libvirt, no XML, no Ansible. All sizes are bytes. Pure."""
 
 from __future__ import annotations
 

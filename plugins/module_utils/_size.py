@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Sizes: text in, as libvirt writes them; integers of bytes inside and out."""
+"""Sizes: text in, as libvirt writes them; integers of bytes inside and out. Pure."""
 
 from __future__ import annotations
 

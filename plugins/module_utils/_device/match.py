@@ -273,7 +273,7 @@ def _cannot_make(spec: DeviceSpec, definition: Definition) -> VirtmemError:
     place = f"{spec.place}: " if spec.place else ""
     return VirtmemError(
         "device_not_found",
-        f"{place}{definition.name} has no {spec.model} device{which}{has}, and a new one needs made.",
+        f"{place}{definition.name} has no {spec.model} device{which}{has}, and a new one needs a size.",
         hint="Set the option size to add a device, or the alias of an existing one.",
         details={"devices": others},
     )

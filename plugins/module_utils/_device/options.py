@@ -19,7 +19,7 @@ DEVICE_OPTIONS: t.Final = tuple(option.name for option in TABLE)
 # Those of virtio_mem_device, which leaves virtio's own settings to domain_memory.
 VIRTIO_MEM_OPTIONS: t.Final = tuple(option.name for option in TABLE if VIRTIO_MEM in option.models and not option.group)
 
-# The options that mean something for a model. libvirt drops others without a word, or refuses them.
+# The options that mean something for a model. libvirt silently drops others, or refuses them.
 OPTIONS: t.Final[t.Mapping[str, frozenset[str]]] = {
     model: frozenset(option.name for option in TABLE if model in option.models) for model in MODELS
 }

@@ -14,28 +14,11 @@ from .._device.rules import SIZE_ALIGNMENT, host_backing
 from .._errors import VirtmemError
 from .._model import VIRTIO_MEM, Definition, GuestStatistics, HostMemory, MemoryDevice, Observed
 from .._protocol import Clock, Domain, Hypervisor
-from .._size import MIB, about, format_size, round_down, round_up
+from .._size import about, format_size, round_down, round_up
 from .._xml import document
 from .plan import DomainPlan
 from .statistics import fresh_statistics
 from .steps import Change, Step
-
-# A guest counts less than it was given, for its kernel and firmware: 107 MiB of 512 (Linux 6.1), and more of more.
-_OVERHEAD: t.Final = 160 * MIB
-_OVERHEAD_SHARE: t.Final = 16
-
-
-def offline_memory(statistics: GuestStatistics, definition: Definition) -> int | None:
-    """About how many bytes of plugged memory the guest does not count as its own; None if it does not say.
-
-    The guest's MemTotal against boot memory and what is plugged; what boot memory alone can explain counts as 0.
-    """
-    plugged = definition.current
-    if statistics.available is None:
-        return None
-    missing = definition.boot + plugged - statistics.available
-    return min(missing, plugged) if missing > _OVERHEAD + definition.boot // _OVERHEAD_SHARE else 0
-
 
 # Linux needs 1/64 of the memory it manages for struct page (64 bytes for each 4 KiB page).
 _PAGE_STRUCTURES: t.Final = 64

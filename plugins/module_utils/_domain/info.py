@@ -18,8 +18,7 @@ from .._model import Definition, DomainState, GuestStatistics, MemoryDevice, Obs
 from .._patterns import is_pattern, matching
 from .._protocol import Clock, Domain, Hypervisor
 from .._xml import document
-from .facts import definition_facts, domain_facts, memory_facts
-from .guards import offline_memory
+from .facts import definition_facts, domain_facts, memory_facts, offline_memory
 from .spec import flat_options
 
 # Reading is mostly waiting, for the daemon or the network; libvirtd works on up to five requests of one client at once

@@ -23,7 +23,7 @@ from .._xml.observe import observe
 from .apply import HostApplier, HostWaitOptions
 from .guest import GuestResize
 from .limits import HostLimit, HostMemoryTotals
-from .plan import HostGuest, HostPlan, current_of, demand_of, plan_host, predicted, progress_of
+from .plan import HostGuest, HostPlan, demand_of, growth, plan_host, predicted, progress_of
 from .report import HostReport
 from .spec import GuestSpec, HostSpec, chosen, read_host_spec
 
@@ -163,7 +163,20 @@ class HostMemory:
         """Leave a guest as it is that can't spare what is asked of it; refuse the task if the host can't back it."""
         self._guard_guests(plan, guests, spec)
         if self._params["check_host_memory"]:
-            _check_host(plan, guests, self._hypervisor)
+            for limit, more in growth(plan, guests):
+                self._check_limit(limit, more)
+
+    def _check_limit(self, limit: HostLimit, more: int) -> None:
+        """The host must have available what guests take beyond what others give back."""
+        host = self._hypervisor.host_memory(limit.page_size, sorted(limit.nodes) if limit.nodes else None)
+        if more > host.available:
+            raise VirtmemError(
+                "host_lacks_memory",
+                f"The guests would take {format_size(more)} more than they give back, and the host has"
+                f" {about(host.available)} of {host.kind}.",
+                hint="Request less, raise reserve, or set check_host_memory=false.",
+                details={"growth": more, "available": host.available},
+            )
 
     def _guard_guests(self, plan: HostPlan, guests: t.Sequence[HostGuest], spec: HostSpec) -> None:
         running = [guest for guest in guests if guest.runs and guest.name in plan.plans]
@@ -221,29 +234,4 @@ class HostMemory:
         name = guest.name
         return GuestResize(
             guest, plan.shares[name], plan.goals[name], self._domains[name], self._texts[name], self._clock
-        )
-
-
-def _check_host(plan: HostPlan, guests: t.Sequence[HostGuest], hypervisor: Hypervisor) -> None:
-    """Raise VirtmemError(host_lacks_memory) where guests take more than the host has available and others give back."""
-    growth = {
-        guest.name: plan.goals[guest.name] - current_of(guest.definition)
-        for guest in guests
-        if guest.runs and guest.name in plan.plans
-    }
-    for limit in plan.limits:
-        more = sum(growth[name] for name in limit.guests & growth.keys())
-        if more > 0:
-            _check_limit(limit, more, hypervisor)
-
-
-def _check_limit(limit: HostLimit, more: int, hypervisor: Hypervisor) -> None:
-    host = hypervisor.host_memory(limit.page_size, sorted(limit.nodes) if limit.nodes else None)
-    if more > host.available:
-        raise VirtmemError(
-            "host_lacks_memory",
-            f"The guests would take {format_size(more)} more than they give back, and the host has"
-            f" {about(host.available)} of {host.kind}.",
-            hint="Request less, raise reserve, or set check_host_memory=false.",
-            details={"growth": more, "available": host.available},
         )

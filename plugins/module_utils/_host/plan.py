@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""From a host_memory task and what is there to what each guest should have: check mode and the real run share it."""
+"""From a host_memory task and what is there to what each guest should have: check mode and the real run share it. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typing as t
 from dataclasses import dataclass, field, replace
 
 from .._device.rules import SIZE_ALIGNMENT
-from .._domain.guards import offline_memory
+from .._domain.facts import offline_memory
 from .._domain.plan import DomainPlan, plan_domain
 from .._domain.spec import DomainSpec, PlanInput
 from .._domain.spread import capacity
@@ -212,3 +212,14 @@ def predicted(plan: HostPlan, guests: t.Sequence[HostGuest]) -> dict[str, Domain
         if guest.name in plans and ends[guest.name] != plan.goals[guest.name]:
             plans[guest.name] = guest.plan(ends[guest.name])
     return plans
+
+
+def growth(plan: HostPlan, guests: t.Sequence[HostGuest]) -> list[tuple[HostLimit, int]]:
+    """Limits where guests take more of the host than others give back, and how much more."""
+    changes = {
+        guest.name: plan.goals[guest.name] - current_of(guest.definition)
+        for guest in guests
+        if guest.runs and guest.name in plan.plans
+    }
+    sums = [(limit, sum(changes[name] for name in limit.guests & changes.keys())) for limit in plan.limits]
+    return [(limit, more) for limit, more in sums if more > 0]

@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A domain's XML tree to the model. Called by _xml alone; walks the tree, and needs no lxml for that."""
+"""A domain's XML tree to the model. Called by _xml alone; walks the tree, and needs no lxml for that. Pure."""
 
 from __future__ import annotations
 

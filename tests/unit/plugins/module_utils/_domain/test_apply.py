@@ -11,18 +11,20 @@ from dataclasses import replace
 
 import pytest
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils._device.match import find_device
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.apply import Applier
-from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.device_plan import Desired, plan_device
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.plan import plan_domain
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.spec import PlanInput
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
-from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Definition, MemoryDevice
+from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Platform
 from ansible_collections.virtmem.libvirt.plugins.module_utils._wait import WaitOptions
+from ansible_collections.virtmem.libvirt.plugins.module_utils._xml.observe import observe
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.document import canonical
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.domain_xml import device
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.guest import Guest
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.host import BOOKWORM, TRIXIE
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.hypervisor import FakeHypervisor
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.sizes import GIB, MIB
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.module_utils.models import one
 
 POLICIES = ["fail", "warn", "settle", "rollback"]
 
@@ -30,12 +32,13 @@ POLICIES = ["fail", "warn", "settle", "rollback"]
 class Stage:
     """A domain, a plan for it, and what came of it."""
 
-    def __init__(self, desired, *devices, scopes=None, guest=None, versions=TRIXIE, settled=True, **options):
+    def __init__(self, spec, *devices, scopes=None, guest=None, versions=TRIXIE, settled=True, **options):
         self.hypervisor = FakeHypervisor(versions_are=versions)
         self.domain = self.hypervisor.add(*devices, guest=guest, current=GIB).start(settled)
         self.before = [canonical(text) for text in self.domain.texts()]
-        texts, observed = read(self.domain, self.domain.state())
-        self.plan = plan_device(desired, observed, scopes or ["live", "config"], versions, 2 * MIB)
+        texts, observed = observe(self.domain, self.domain.state())
+        platform = Platform(versions, 2 * MIB)
+        self.plan = plan_domain(PlanInput(spec, observed, tuple(scopes or ("live", "config")), platform))
         self.applier = Applier(
             self.plan, self.domain, texts, WaitOptions(**{"timeout": 20, **options}), self.hypervisor.clock
         )
@@ -62,10 +65,10 @@ class Stage:
         return [canonical(text) for text in self.domain.texts()] == self.before
 
 
-GROW = Desired(requested=6 * GIB)
-SHRINK = Desired(requested=0)
-ATTACH = Desired(size=8 * GIB, requested=2 * GIB)
-ABSENT = Desired(present=False)
+GROW = one(requested=6 * GIB)
+SHRINK = one(requested=0)
+ATTACH = one(size=8 * GIB, requested=2 * GIB)
+ABSENT = one(absent=True)
 
 TABLE = [
     # what, devices, guest, then for each policy: error code, requested live, requested config (None: no device)
@@ -82,8 +85,8 @@ TABLE = [
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("row", TABLE, ids=[row[0] for row in TABLE])
 def test_guest_that_follows_part_of_the_way(row, policy):
-    _what, desired, devices, guest, code, *requested = row
-    stage = Stage(desired, *devices, guest=Guest(**guest), on_partial=policy).run()
+    _what, spec, devices, guest, code, *requested = row
+    stage = Stage(spec, *devices, guest=Guest(**guest), on_partial=policy).run()
     assert stage.code == (code if policy in ("fail", "rollback") else None)
     got = [
         size if size is None else size // GIB for size in (stage.domain.requested(), stage.domain.requested("config"))
@@ -100,10 +103,10 @@ def test_guest_that_follows_part_of_the_way(row, policy):
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize("desired", [GROW, SHRINK, ATTACH, ABSENT], ids=["grow", "shrink", "attach", "absent"])
-def test_guest_that_follows(desired, policy):
-    devices = [] if desired is ATTACH else [device()]
-    stage = Stage(desired, *devices, on_partial=policy).run()
+@pytest.mark.parametrize("spec", [GROW, SHRINK, ATTACH, ABSENT], ids=["grow", "shrink", "attach", "absent"])
+def test_guest_that_follows(spec, policy):
+    devices = [] if spec is ATTACH else [device()]
+    stage = Stage(spec, *devices, on_partial=policy).run()
     assert stage.error is None
     assert stage.applier.outcome.warnings == []
     assert list(stage.applier.outcome.done) == list(stage.plan.writes)
@@ -119,9 +122,7 @@ def test_settle_rounds_to_what_was_reached_and_keeps_geometry():
 
 @pytest.mark.parametrize("scopes", [["live"], ["live", "config"]], ids=["live", "both"])
 def test_settle_where_all_was_asked_before_and_nothing_is_written(scopes):
-    stage = Stage(
-        Desired(), device(), guest=Guest(highest=GIB), settled=False, scopes=scopes, on_partial="settle"
-    ).run()
+    stage = Stage(one(), device(), guest=Guest(highest=GIB), settled=False, scopes=scopes, on_partial="settle").run()
     assert stage.error is None
     assert stage.done == [("resize", scope) for scope in scopes]
     assert stage.domain.requested() == GIB
@@ -170,9 +171,9 @@ def test_guest_that_goes_the_other_way_has_not_moved():
     assert (stage.code, stage.error.details["moved"]) == ("timeout", 0)
 
 
-@pytest.mark.parametrize("desired", [GROW, ATTACH, ABSENT], ids=["grow", "attach", "absent"])
-def test_no_wait(desired):
-    stage = Stage(desired, *([] if desired is ATTACH else [device()]), guest=Guest(rate=MIB * 64), wait=False)
+@pytest.mark.parametrize("spec", [GROW, ATTACH, ABSENT], ids=["grow", "attach", "absent"])
+def test_no_wait(spec):
+    stage = Stage(spec, *([] if spec is ATTACH else [device()]), guest=Guest(rate=MIB * 64), wait=False)
     start = stage.hypervisor.clock.now
     stage.run()
     assert stage.error is None
@@ -185,19 +186,19 @@ PLANS = {
     "grow": (GROW, [device()], None),
     "attach": (ATTACH, [], None),
     "absent": (ABSENT, [device()], None),
-    "redefine": (Desired(size=32 * GIB), [device()], ["config"]),
+    "define": (one(size=32 * GIB), [device()], ["config"]),
 }
 
 
 @pytest.mark.parametrize("code", ["libvirt_error", "timeout", "permission_denied"])
 @pytest.mark.parametrize("name", PLANS)
 def test_each_write_fails_in_turn(name, code):
-    desired, devices, scopes = PLANS[name]
-    whole = Stage(desired, *devices, scopes=scopes).run()
+    spec, devices, scopes = PLANS[name]
+    whole = Stage(spec, *devices, scopes=scopes).run()
     writes = list(whole.hypervisor.writes)
     assert len(writes) == len(whole.plan.writes)
     for number in range(len(writes)):
-        stage = Stage(desired, *devices, scopes=scopes)
+        stage = Stage(spec, *devices, scopes=scopes)
 
         def fail(_domain, called, scope, stage=stage, number=number):
             if (called, scope) in stage.hypervisor.writes and len(stage.hypervisor.writes) == number + 1:
@@ -233,10 +234,10 @@ WRITES = ("attach", "update", "unplug", "detach_config", "define", "set_current_
 @pytest.mark.parametrize("lost", ["call", "answer"])
 @pytest.mark.parametrize("name", PLANS)
 def test_the_link_breaks_at_each_write_and_comes_back(name, lost):
-    desired, devices, scopes = PLANS[name]
-    whole = Stage(desired, *devices, scopes=scopes).run()
+    spec, devices, scopes = PLANS[name]
+    whole = Stage(spec, *devices, scopes=scopes).run()
     for number in range(len(whole.hypervisor.writes)):
-        stage = Stage(desired, *devices, scopes=scopes)
+        stage = Stage(spec, *devices, scopes=scopes)
         breaking(stage, number, lost)
         stage.run()
         assert stage.error is None
@@ -246,10 +247,10 @@ def test_the_link_breaks_at_each_write_and_comes_back(name, lost):
 
 @pytest.mark.parametrize("name", PLANS)
 def test_the_link_breaks_at_each_write_for_good(name):
-    desired, devices, scopes = PLANS[name]
-    whole = Stage(desired, *devices, scopes=scopes).run()
+    spec, devices, scopes = PLANS[name]
+    whole = Stage(spec, *devices, scopes=scopes).run()
     for number in range(len(whole.hypervisor.writes)):
-        stage = Stage(desired, *devices, scopes=scopes)
+        stage = Stage(spec, *devices, scopes=scopes)
 
         def fail(_domain, _called, _scope, stage=stage, number=number):
             if len(stage.hypervisor.writes) > number:
@@ -293,7 +294,7 @@ def test_events_are_watched_before_the_first_write():
 
 
 def test_nothing_to_do_asks_nothing():
-    stage = Stage(Desired(requested=2 * GIB), device()).run()
+    stage = Stage(one(requested=2 * GIB), device()).run()
     assert stage.hypervisor.calls == []
 
 
@@ -302,7 +303,7 @@ def test_unplug_that_qemu_refuses_leaves_the_device_and_goes_on():
     stage.domain.edit("live", lambda root: root.find("os/type").set("machine", "pc-q35-old"))
     stage.run()
     assert stage.error is None
-    assert "can't unplug" in stage.applier.outcome.stays
+    assert "can't unplug" in stage.applier.outcome.kept_because
     assert ("detach", "live") not in stage.done
     assert ("detach", "config") in stage.done
 
@@ -332,13 +333,17 @@ def test_device_gone_between_reading_and_unplugging():
     assert ("unplug", "live") not in stage.hypervisor.writes
 
 
-@pytest.mark.parametrize("desired", [Desired(requested=0), Desired(size=32 * GIB)], ids=["resize", "redefine"])
-def test_device_gone_from_the_config_meanwhile(desired):
-    stage = Stage(desired, device(), scopes=["config"])
-    stage.applier._texts.clear()
+@pytest.mark.parametrize(
+    ("spec", "code"),
+    [(one(requested=0), "device_not_found"), (one(size=32 * GIB), "domain_busy")],
+    ids=["resize", "define"],
+)
+def test_device_gone_from_the_config_meanwhile(spec, code):
+    stage = Stage(spec, device(), scopes=["config"])
+    stage.applier._writer.forget("config")
     stage.domain.edit("config", lambda root: root.find("devices").remove(root.find("devices/memory")))
     stage.run()
-    assert stage.code == "device_not_found"
+    assert stage.code == code
     assert stage.done == []
 
 
@@ -346,7 +351,7 @@ def test_rollback_of_an_attach_that_cannot_be_unplugged():
     stage = Stage(ATTACH, versions=BOOKWORM, guest=Guest(highest=GIB), on_partial="rollback").run()
     assert stage.code == "partial"
     assert (stage.domain.requested(), stage.domain.current(), stage.domain.requested("config")) == (0, 0, None)
-    assert stage.applier.outcome.stays
+    assert stage.applier.outcome.kept_because
     assert "stays, empty, until" in stage.error.message
 
 
@@ -361,33 +366,3 @@ def test_rollback_restores_current_memory():
     stage = Stage(ATTACH, guest=Guest(driver=False), on_partial="rollback").run()
     assert stage.as_before
     assert ("set_current_memory", "config") in stage.done
-
-
-# ----------------------------------------------------------------------------------------------------------- looking up
-
-
-def found(wanted, *others):
-    definition = Definition("", "", "", "", total=0, current_memory=0, devices=others)
-    return find_device(definition, wanted)
-
-
-def memory(alias=None, pci=None, index=-1):
-    return MemoryDevice("virtio-mem", GIB, alias=alias, pci_address=pci, index=index)
-
-
-@pytest.mark.parametrize(
-    ("wanted", "others", "place"),
-    [
-        (memory("ua-a"), [memory("ua-b"), memory("ua-a")], 1),
-        (memory("ua-a", "1"), [memory("ua-b", "1"), memory("ua-a", "2")], 1),
-        (memory("ua-a", "1"), [memory("ua-b", "1")], None),
-        (memory("ua-a", "1"), [memory(None, "2"), memory(None, "1")], 1),
-        (memory(None, "1"), [memory("ua-b", "1")], 0),
-        (memory(None, "1"), [memory(None, "2")], None),
-        (memory(None, None, 1), [memory(None, "2"), memory(None, "1")], 1),
-        (memory(None, None, 2), [memory(None, "2"), memory(None, "1")], None),
-        (memory(), [memory(None, "2")], None),
-    ],
-)
-def test_find_device(wanted, others, place):
-    assert found(wanted, *others) is (None if place is None else others[place])
