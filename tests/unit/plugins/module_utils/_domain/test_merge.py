@@ -13,11 +13,12 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     Definition,
     HugePage,
     NumaCell,
+    Platform,
     Versions,
 )
 
 GIB = 1024**3
-NEW = Versions((11, 9, 0), (10, 0, 13))
+NEW = Platform(Versions((11, 9, 0), (10, 0, 13)), None)
 CELL = NumaCell(0, GIB, "0", access="shared")
 WEB1 = Definition("web1", "u", "x86_64", "q35", total=GIB, current_memory=GIB, cells=(CELL,), lasting_blockers=("no",))
 
