@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import typing as t
+from contextlib import contextmanager
 
 # The table that the documentation prints, too. Codes are stable: playbooks branch on them.
 ERROR_CODES: t.Final[t.Mapping[str, str]] = {
@@ -71,3 +72,12 @@ Facts = dict[str, t.Any]
 
 def failure_facts(error: VirtmemError) -> Facts:
     return {"error_code": error.code, "details": error.details, "hint": error.hint}
+
+
+@contextmanager
+def at(place: str) -> t.Iterator[None]:
+    """Errors of the block name the element of `devices` that they are about, if the task has such a list."""
+    try:
+        yield
+    except VirtmemError as error:
+        raise error.amended(prefix=f"{place}: " if place else "") from None

@@ -15,6 +15,10 @@ from ._errors import VirtmemError
 KIB: t.Final = 1024
 MIB: t.Final = 1024**2
 
+# qemuDomainAlignMemorySizes rounds device sizes to 2 MiB at start, and in the live definition only: other sizes
+# would differ between the two definitions for ever. It is also the smallest block that QEMU takes on x86.
+SIZE_ALIGNMENT: t.Final = 2 * MIB
+
 # libvirt counts memory in an unsigned long long of KiB, but QEMU's sizes are 64-bit bytes: the smaller limit rules.
 LARGEST: t.Final = 2**63 - 1
 

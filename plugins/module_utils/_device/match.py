@@ -10,11 +10,9 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from .._errors import VirtmemError
-from .._model import VIRTIO_MEM, Definition, MemoryDevice, Observed, Platform, Scope
+from .._model import VIRTIO_MEM, MemoryDevice, Observed, Platform, Scope
 from .._size import format_size
-from .rules import at, check_features, check_options, choose_node, default_block
-from .spec import DeviceSpec
-from .values import check_alias
+from .spec import DeviceSpec, check_features, check_options
 
 Pair = tuple[t.Optional[MemoryDevice], t.Optional[MemoryDevice]]
 
@@ -69,8 +67,6 @@ def _geometry(device: MemoryDevice) -> tuple[t.Any, ...]:
     return device.size, device.block, device.path
 
 
-# Devices that sit on no guest node: virtio-pmem never does.
-_NODELESS: t.Final = "virtio-pmem"
 # libvirt gives EPC sections no alias that it keeps, and they never come or go while the guest runs.
 _ALIASES: t.Final[t.Mapping[str, str]] = {
     VIRTIO_MEM: "ua-virtiomem",
@@ -143,7 +139,7 @@ def added(matches: t.Sequence[Match], specs: t.Iterable[DeviceSpec]) -> list[Mat
     found = list(matches)
     taken = {device.alias for match in matches for device in (match.live, match.config) if device}
     for spec in specs:
-        alias = spec.alias or _new_alias(spec.model, spec.stated.get("node"), taken)
+        alias = spec.alias or new_alias(spec.model, spec.stated.get("node"), taken)
         taken.add(alias)
         found.append(Match(replace(spec, alias=alias), None, None, alias or spec.place or spec.model))
     return found
@@ -181,7 +177,7 @@ def _same_size(spec: DeviceSpec, pair: Pair) -> bool:
     return _same_place(spec, pair) and any(d is not None and d.size == spec.stated.get("size", d.size) for d in pair)
 
 
-def _new_alias(model: str, node: int | None, taken: t.Collection[str | None]) -> str | None:
+def new_alias(model: str, node: int | None, taken: t.Collection[str | None]) -> str | None:
     """A name for a new device, with the number of its node where that says something."""
     if model not in _ALIASES:
         return None
@@ -227,53 +223,3 @@ def _described(device: MemoryDevice) -> str:
 def merged(match: Match, device: MemoryDevice) -> MemoryDevice:
     """The device with what the task states of it."""
     return replace(device, **match.spec.stated) if match.spec else device
-
-
-def new_device(match: Match, definition: Definition, scope: Scope, platform: Platform) -> MemoryDevice:
-    """The device to add: what the task says, then what its twin in the other definition has, then defaults."""
-    spec = t.cast(DeviceSpec, match.spec)
-    twin = match.twin(scope)
-    # Addresses and what the guest has plugged belong to the definition that they were read from.
-    base = twin or MemoryDevice(spec.model, size=0)
-    base = replace(base, current=None, guest_address=None, pci_address=None, slot=None, index=-1)
-    device = replace(base, **spec.stated)
-    if twin is None and "size" not in spec.stated:
-        raise _cannot_make(spec, definition)
-    with at(spec.place):
-        if spec.model != _NODELESS:
-            device = replace(device, node=choose_node(definition, device.node))
-        if spec.model == VIRTIO_MEM and "block" not in spec.stated and not device.block:
-            device = replace(device, block=default_block(device, definition, platform))
-        taken = {other.alias for other in definition.devices}
-        # A twin may have been found by an alias that libvirt gave it, which no other definition can have.
-        alias = (twin.user_alias if twin else spec.alias) or _new_alias(spec.model, device.node, taken)
-        if alias is not None:
-            check_alias(alias)
-            _check_taken(alias, taken, definition)
-    # virDomainMemoryDefPostParse writes it, in the stored definition only
-    access = "shared" if spec.model == "virtio-pmem" and device.access is None else device.access
-    return replace(device, alias=alias, access=access)
-
-
-def _check_taken(alias: str, taken: t.Collection[str | None], definition: Definition) -> None:
-    if alias in taken:
-        raise VirtmemError(
-            "device_ambiguous",
-            f"alias: another memory device of {definition.name} is called {alias}.",
-            hint="Give the new device another alias.",
-            details={"alias": alias},
-        )
-
-
-def _cannot_make(spec: DeviceSpec, definition: Definition) -> VirtmemError:
-    node = spec.stated.get("node")
-    which = f" called {spec.alias}" if spec.alias else "" if node is None else f" on node {node}"
-    others = [device.alias or "(no alias)" for device in definition.devices if device.model == spec.model]
-    has = f", only {', '.join(others)}" if others else ""
-    place = f"{spec.place}: " if spec.place else ""
-    return VirtmemError(
-        "device_not_found",
-        f"{place}{definition.name} has no {spec.model} device{which}{has}, and a new one needs a size.",
-        hint="Set the option size to add a device, or the alias of an existing one.",
-        details={"devices": others},
-    )

@@ -11,18 +11,16 @@ virDomainMemoryDefValidate and qemuValidateDomainDeviceDefMemory (libvirt 9.0 to
 from __future__ import annotations
 
 import typing as t
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .. import _capabilities
 from .._capabilities import counts_all_slots, needs_nodes, node_mask_binds, takes_slot
-from .._errors import VirtmemError
+from .._errors import VirtmemError, at
 from .._model import VIRTIO_MEM, Definition, MemoryDevice, Platform, Scope, Versions
-from .._option_table import TABLE
-from .._size import KIB, MIB, format_size, round_down, round_up
-from .options import OPTIONS
+from .._size import KIB, MIB, SIZE_ALIGNMENT, format_size, round_down, round_up
+from .match import Match, new_alias
 from .spec import DeviceSpec
-from .values import _HIGHEST_ADDRESS
+from .values import _HIGHEST_ADDRESS, check_alias
 
 
 def default_block(device: MemoryDevice, definition: Definition, platform: Platform) -> int:
@@ -43,10 +41,6 @@ def smallest_block(definition: Definition, platform: Platform) -> int | None:
         return max(platform.thp_size, MIB)
     return 2 * MIB if definition.arch in ("x86_64", "i686") else None
 
-
-# qemuDomainAlignMemorySizes rounds device sizes to 2 MiB at start, and in the live definition only: other sizes
-# would differ between the two definitions for ever. It is also the smallest block that QEMU takes on x86.
-SIZE_ALIGNMENT: t.Final = 2 * MIB
 
 _HOST_BRIDGE: t.Final = "0000:00:00.0"
 SMALLEST_PAGE: t.Final = 4 * KIB
@@ -359,48 +353,6 @@ _RULES: t.Final = (
 )
 
 
-@contextmanager
-def at(place: str) -> t.Iterator[None]:
-    """Errors of the block name the element of `devices` that they are about, if the task has such a list."""
-    try:
-        yield
-    except VirtmemError as error:
-        raise error.amended(prefix=f"{place}: " if place else "") from None
-
-
-def check_options(spec: DeviceSpec) -> None:
-    """Only options that the model has."""
-    has = OPTIONS[spec.model]
-    foreign = sorted(
-        name for name, value in spec.stated.items() if value is not None and value is not False and name not in has
-    )
-    if foreign:
-        raise VirtmemError(
-            "unsupported",
-            f"{spec.place}: a {spec.model} device has no {' and no '.join(foreign)}.",
-            hint=f"It has {', '.join(sorted(has))}.",
-            details={"model": spec.model, "options": foreign},
-        )
-
-
-def check_features(spec: DeviceSpec, versions: Versions, arch: str, *, new: bool) -> None:
-    """What this libvirt and QEMU know: older ones silently drop XML that is new to them."""
-    with at(spec.place):
-        if spec.model == VIRTIO_MEM:
-            _capabilities.require_virtio_mem(versions, arch)
-        elif new and spec.model in _capabilities.FEATURES:
-            _capabilities.require(spec.model, versions)
-        check_stated(spec.stated, versions)
-
-
-def check_stated(stated: t.Container[str], versions: Versions) -> None:
-    """The features that these options need."""
-    needed = {option.feature for option in TABLE if option.name in stated}
-    for feature in _capabilities.FEATURES:  # in the order in which they came
-        if feature in needed:
-            _capabilities.require(feature, versions)
-
-
 def check_device(device: MemoryDevice, definition: Definition, platform: Platform, place: str) -> None:
     """A planned device, in the definition that gets it."""
     with at(place):
@@ -488,3 +440,59 @@ def why_no_unplug(device: MemoryDevice, live: Definition, versions: Versions) ->
     if device.model == VIRTIO_MEM:
         return _capabilities.why_no_unplug(versions, live, device)
     return None if device.model == "dimm" else f"QEMU can't unplug a {device.model} device"
+
+
+# ----------------------------------------------------------------------------------------------------------- new devices
+
+# Devices that sit on no guest node: virtio-pmem never does.
+_NODELESS: t.Final = "virtio-pmem"
+
+
+def new_device(match: Match, definition: Definition, scope: Scope, platform: Platform) -> MemoryDevice:
+    """The device to add: what the task says, then what its twin in the other definition has, then defaults."""
+    spec = t.cast(DeviceSpec, match.spec)
+    twin = match.twin(scope)
+    # Addresses and what the guest has plugged belong to the definition that they were read from.
+    base = twin or MemoryDevice(spec.model, size=0)
+    base = replace(base, current=None, guest_address=None, pci_address=None, slot=None, index=-1)
+    device = replace(base, **spec.stated)
+    if twin is None and "size" not in spec.stated:
+        raise _cannot_make(spec, definition)
+    with at(spec.place):
+        if spec.model != _NODELESS:
+            device = replace(device, node=choose_node(definition, device.node))
+        if spec.model == VIRTIO_MEM and "block" not in spec.stated and not device.block:
+            device = replace(device, block=default_block(device, definition, platform))
+        taken = {other.alias for other in definition.devices}
+        # A twin may have been found by an alias that libvirt gave it, which no other definition can have.
+        alias = (twin.user_alias if twin else spec.alias) or new_alias(spec.model, device.node, taken)
+        if alias is not None:
+            check_alias(alias)
+            _check_taken(alias, taken, definition)
+    # virDomainMemoryDefPostParse writes it, in the stored definition only
+    access = "shared" if spec.model == "virtio-pmem" and device.access is None else device.access
+    return replace(device, alias=alias, access=access)
+
+
+def _check_taken(alias: str, taken: t.Collection[str | None], definition: Definition) -> None:
+    if alias in taken:
+        raise VirtmemError(
+            "device_ambiguous",
+            f"alias: another memory device of {definition.name} is called {alias}.",
+            hint="Give the new device another alias.",
+            details={"alias": alias},
+        )
+
+
+def _cannot_make(spec: DeviceSpec, definition: Definition) -> VirtmemError:
+    node = spec.stated.get("node")
+    which = f" called {spec.alias}" if spec.alias else "" if node is None else f" on node {node}"
+    others = [device.alias or "(no alias)" for device in definition.devices if device.model == spec.model]
+    has = f", only {', '.join(others)}" if others else ""
+    place = f"{spec.place}: " if spec.place else ""
+    return VirtmemError(
+        "device_not_found",
+        f"{place}{definition.name} has no {spec.model} device{which}{has}, and a new one needs a size.",
+        hint="Set the option size to add a device, or the alias of an existing one.",
+        details={"devices": others},
+    )

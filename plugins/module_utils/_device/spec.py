@@ -9,11 +9,12 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from .._errors import VirtmemError
-from .._model import VIRTIO_MEM
+from .. import _capabilities
+from .._errors import VirtmemError, at
+from .._model import VIRTIO_MEM, Versions
 from .._option_table import TABLE, Option
 from .._size import parse_size
-from .options import VIRTIO_MEM_OPTIONS
+from .options import OPTIONS, VIRTIO_MEM_OPTIONS
 from .values import Params, _path, _stated, _uuid, normal_guest_address, normal_node_mask, normal_pci_address, read_set
 
 
@@ -88,3 +89,36 @@ _READERS: t.Final[t.Mapping[str, t.Callable[[t.Any, str], t.Any]]] = {
     "path": _path,
     "presence": lambda value, _: value or None,  # an element that is there or not: false is its absence
 }
+
+
+def check_options(spec: DeviceSpec) -> None:
+    """Only options that the model has."""
+    has = OPTIONS[spec.model]
+    foreign = sorted(
+        name for name, value in spec.stated.items() if value is not None and value is not False and name not in has
+    )
+    if foreign:
+        raise VirtmemError(
+            "unsupported",
+            f"{spec.place}: a {spec.model} device has no {' and no '.join(foreign)}.",
+            hint=f"It has {', '.join(sorted(has))}.",
+            details={"model": spec.model, "options": foreign},
+        )
+
+
+def check_features(spec: DeviceSpec, versions: Versions, arch: str, *, new: bool) -> None:
+    """What this libvirt and QEMU know: older ones silently drop XML that is new to them."""
+    with at(spec.place):
+        if spec.model == VIRTIO_MEM:
+            _capabilities.require_virtio_mem(versions, arch)
+        elif new and spec.model in _capabilities.FEATURES:
+            _capabilities.require(spec.model, versions)
+        check_stated(spec.stated, versions)
+
+
+def check_stated(stated: t.Container[str], versions: Versions) -> None:
+    """The features that these options need."""
+    needed = {option.feature for option in TABLE if option.name in stated}
+    for feature in _capabilities.FEATURES:  # in the order in which they came
+        if feature in needed:
+            _capabilities.require(feature, versions)

@@ -10,23 +10,12 @@ import typing as t
 from dataclasses import replace
 
 from .. import _capabilities
-from .._device.match import Match, merged, new_device
+from .._device.match import Match, merged
 from .._device.options import LIVE, changed_options
-from .._device.rules import (
-    SIZE_ALIGNMENT,
-    check_device,
-    check_fits,
-    check_free_address,
-    check_hotpluggable,
-    check_room,
-)
 from .._model import Definition, MemoryDevice, Platform
-from .._size import round_down
+from .._size import SIZE_ALIGNMENT, round_down
 from . import sums
-from .merge import merge_current_memory, with_cell
-from .rules import check_totals
 from .spec import DomainSpec, PlanInput, flat_options
-from .spread import spread_over
 from .steps import AnyStep, Change, Step
 
 
@@ -40,14 +29,16 @@ def plan_config(given: PlanInput, structure: Definition, matches: t.Sequence[Mat
     adds = any(match.spec and match.config is None for match in matches)
     grows = not spec.one_device and (adds or spec.maximum is not None)
     if grows and not planned.cells and _capabilities.needs_cell(planned.arch):
-        planned = with_cell(planned)
+        planned = sums.with_cell(planned)
     planned = _config_devices(planned, matches, spec, platform)
     if grows:
         planned = _with_room(planned, spec, platform)
-    planned = replace(planned, current_memory=merge_current_memory(before, planned, spec.target))
-    check_totals(planned, before, platform.versions)
+    planned = replace(planned, current_memory=sums.merge_current_memory(before, planned, spec.target))
     if is_same(planned, before):
         return before
+    from .rules import check_totals
+
+    check_totals(planned, before, platform.versions)
     return sums.read_back(planned, platform.versions)
 
 
@@ -62,20 +53,39 @@ def _config_devices(
         elif not match.leaves(spec.purge):
             placed[match.name] = _like_live(merged(match, match.config), match, spec)
     planned = structure.with_devices(sorted(placed.values(), key=_place))
-    placed = spread_over(spec, planned, placed, {match.name: match.spec for match in matches})
+    if spec.memory is not None:
+        from .spread import spread_over
+
+        placed = spread_over(spec, planned, placed, {match.name: match.spec for match in matches})
     for match in matches:
         device = placed.get(match.name)
         if device and (match.config is None or changed_options(match.config, device)):
-            place = match.spec.place if match.spec else match.name
-            check_device(device, planned, platform, place)
-            check_free_address(device, match.config, planned, place)
-            if match.config and spec.one_device:
-                check_room(structure, device.size - match.config.size, max(device.block, SIZE_ALIGNMENT))
+            _check(device, match, structure, planned, spec, platform)
     return planned.with_devices(sorted(placed.values(), key=_place))
+
+
+def _check(
+    device: MemoryDevice,
+    match: Match,
+    structure: Definition,
+    planned: Definition,
+    spec: DomainSpec,
+    platform: Platform,
+) -> None:
+    """A device that is new or changes, among all that the definition will have."""
+    from .._device.rules import check_device, check_free_address, check_room
+
+    place = match.spec.place if match.spec else match.name
+    check_device(device, planned, platform, place)
+    check_free_address(device, match.config, planned, place)
+    if match.config and spec.one_device:
+        check_room(structure, device.size - match.config.size, max(device.block, SIZE_ALIGNMENT))
 
 
 def _added(match: Match, structure: Definition, spec: DomainSpec, platform: Platform) -> MemoryDevice:
     """A new device; a task that prepares the domain makes room for it afterwards."""
+    from .._device.rules import check_device, check_fits, check_hotpluggable, new_device
+
     if not spec.one_device:
         return new_device(match, structure, "config", platform)
     check_hotpluggable(structure)
@@ -113,7 +123,9 @@ def is_same(one: Definition, other: Definition) -> bool:
     return (flat_options(one), one.devices) == (flat_options(other), other.devices)
 
 
-def config_steps(before: Definition, after: Definition, matches: t.Sequence[Match]) -> list[AnyStep]:
+def config_steps(
+    before: Definition, after: Definition, matches: t.Sequence[Match], *, one_device: bool = False
+) -> list[AnyStep]:
     """Device calls where only devices come, go or are resized, else one definition of the whole.
 
     Device calls need no reading with passwords, which not everybody is allowed.
@@ -130,7 +142,10 @@ def config_steps(before: Definition, after: Definition, matches: t.Sequence[Matc
             old["devices"], new["devices"] = _device_changes(before, after), _device_changes(after, before)
         return [Change("define", "config", old, new, after, before)]
     steps, current = _device_steps(before, after, matches)
-    if current == after.current_memory:
+    restores = one_device and len(before.devices) != len(after.devices) and before.current_memory <= before.ram
+    if (
+        current == after.current_memory and not restores
+    ):  # a task about one device leaves nothing to what libvirt clamps
         return list(steps)
     # libvirt has added or subtracted the device's size (sums.attached, sums.detached), and takes no more than boot
     # memory and DIMMs here.

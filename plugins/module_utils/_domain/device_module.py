@@ -10,8 +10,7 @@ from .._device.spec import read_one_device
 from .._errors import Facts
 from .._model import Observed
 from .._protocol import Domain
-from .facts import offline_memory
-from .guards import offline_warning
+from .facts import offline_memory, offline_warning
 from .module import DomainMemory
 from .plan import DomainPlan
 from .report import EMPTY_DEVICE, DeviceView, View

@@ -12,7 +12,7 @@ from .._device.options import DEVICE_OPTIONS, VIRTIO_MEM_OPTIONS, grouped
 from .._errors import Facts
 from .._model import Definition, DomainState, GuestStatistics, MemoryDevice, Scope
 from .._option_table import TABLE
-from .._size import MIB
+from .._size import MIB, about
 from .spec import domain_options
 
 # A guest counts less than it was given, for its kernel and firmware: 107 MiB of 512 (Linux 6.1), and more of more.
@@ -105,3 +105,11 @@ def _option_facts(device: MemoryDevice, names: t.Collection[str]) -> Facts:
         if option.kind == "hex" and facts.get(option.name) is not None:
             facts[option.name] = f"{facts[option.name]:#x}"
     return facts
+
+
+def offline_warning(offline: int) -> str:
+    """Plugged is not usable: a guest without a policy leaves it offline (Debian 12), and nothing reports an error."""
+    return (
+        f"The guest has plugged its memory, but left about {about(offline)} of it offline, and can't use it."
+        " A policy in the guest helps: kernel option memhp_default_state=online_movable."
+    )

@@ -10,11 +10,11 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from .._bitmap import format_bitmap, parse_bitmap
-from .._device.rules import SIZE_ALIGNMENT, host_backing
+from .._device.rules import host_backing
 from .._errors import VirtmemError
 from .._model import VIRTIO_MEM, Definition, GuestStatistics, HostMemory, MemoryDevice, Observed
 from .._protocol import Clock, Domain, Hypervisor
-from .._size import about, format_size, round_down, round_up
+from .._size import SIZE_ALIGNMENT, about, format_size, round_down, round_up
 from .._xml import document
 from .plan import DomainPlan
 from .statistics import fresh_statistics
@@ -22,14 +22,6 @@ from .steps import Change, Step
 
 # Linux needs 1/64 of the memory it manages for struct page (64 bytes for each 4 KiB page).
 _PAGE_STRUCTURES: t.Final = 64
-
-
-def offline_warning(offline: int) -> str:
-    """Plugged is not usable: a guest without a policy leaves it offline (Debian 12), and nothing reports an error."""
-    return (
-        f"The guest has plugged its memory, but left about {about(offline)} of it offline, and can't use it."
-        " A policy in the guest helps: kernel option memhp_default_state=online_movable."
-    )
 
 
 def check_guest_memory(

@@ -9,20 +9,11 @@ from __future__ import annotations
 import typing as t
 from dataclasses import asdict, dataclass, field, replace
 
-from .._device.match import Match, merged, new_device
+from .._device.match import Match, merged
 from .._device.options import LIVE, changed_options
-from .._device.rules import (
-    SIZE_ALIGNMENT,
-    check_device,
-    check_fits,
-    check_free_address,
-    check_hotpluggable,
-    why_no_hotplug,
-    why_no_unplug,
-)
 from .._errors import VirtmemError
 from .._model import VIRTIO_MEM, Definition, MemoryDevice
-from .._size import MIB, round_up
+from .._size import MIB, SIZE_ALIGNMENT, round_up
 from . import sums
 from .pending import shown
 from .spec import DomainSpec, PlanInput, flat_options
@@ -135,6 +126,15 @@ def _add(plan: LivePlan, match: Match, given: PlanInput, stores: bool) -> None:
     spec, live = match.spec, plan.after
     if spec is None or spec.absent:
         return
+    from .._device.rules import (
+        check_device,
+        check_fits,
+        check_free_address,
+        check_hotpluggable,
+        new_device,
+        why_no_hotplug,
+    )
+
     reason = why_no_hotplug(spec.model, spec.stated.get("size") or (match.config.size if match.config else 0), live)
     if reason is not None and stores:
         return
@@ -159,6 +159,8 @@ def _add(plan: LivePlan, match: Match, given: PlanInput, stores: bool) -> None:
 
 def _remove(plan: LivePlan, match: Match, device: MemoryDevice, given: PlanInput) -> None:
     """Take the device out, or leave it there with nothing requested until the guest is powered off."""
+    from .._device.rules import why_no_unplug
+
     reason = why_no_unplug(device, given.definition("live"), given.platform.versions)
     emptied = replace(device, requested=0)
     if device.model == VIRTIO_MEM:
@@ -185,18 +187,21 @@ def _resized(match: Match, device: MemoryDevice, given: PlanInput, stores: bool)
     wanted = merged(match, device)
     rounded = replace(wanted, size=round_up(wanted.size, SIZE_ALIGNMENT))
     fixed = [name for name in changed_options(device, rounded) if name not in LIVE]
+    asked = replace(device, requested=wanted.requested)
+    if not fixed and asked == device:
+        return device
+    from .._device.rules import check_device
+
     live, platform, place = given.definition("live"), given.platform, match.spec.place
     if fixed and not stores:
         check_device(wanted, live, platform, place)
         raise _fixed(match.name, device, wanted, fixed)
-    asked = replace(device, requested=wanted.requested)
-    if asked != device:
-        try:
-            check_device(asked, live, platform, place)
-        except VirtmemError:
-            if not fixed:
-                raise
-            return device  # the next start brings a device that it fits
+    try:
+        check_device(asked, live, platform, place)
+    except VirtmemError:
+        if not fixed:
+            raise
+        return device  # the next start brings a device that it fits
     return asked
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import typing as t
 from dataclasses import replace
 
-from .._bitmap import format_bitmap
 from .._errors import VirtmemError
 from .._model import Definition, NumaCell, Placement, Platform
 from .._size import format_size
@@ -101,29 +100,3 @@ def _merge_cell(
     if alone and spec.boot is not None and "memory" not in cell.stated:
         base = replace(base, memory=spec.boot)
     return replace(base, **cell.stated)
-
-
-def with_cell(definition: Definition) -> Definition:
-    """One NUMA node with all boot memory and vCPUs, as libvirt 9.6 adds it (qemuDomainDefNumaAutoAdd)."""
-    cell = NumaCell(0, definition.boot, format_bitmap(range(definition.vcpus)))
-    return replace(definition, cells=(cell,))
-
-
-# ------------------------------------------------------------------------------------------------------------- balloon
-
-
-def merge_current_memory(before: Definition, after: Definition, target: int | None) -> int:
-    """`<currentMemory>` of the stored definition: below boot memory and DIMMs it is a balloon at the next start, else
-    nothing (QEMU's balloon counts DIMMs, and neither virtio-mem nor persistent memory).
-
-    It follows them, and does not count other devices; where libvirt has counted those in (its own attach does), it goes
-    on as libvirt would.
-    """
-    if target is not None and target < after.ram:
-        return target
-    if before.current_memory > before.ram:
-        moved = before.current_memory + after.total - before.total
-        return min(max(moved, after.ram), after.total)
-    if target is None and before.inflated:
-        return min(before.current_memory, after.ram)
-    return after.ram

@@ -18,7 +18,6 @@ from .._size import parse_size
 from .._wait import WaitOptions
 from .._xml.observe import observe
 from .facts import domain_facts, saved_warning
-from .guards import change_of, check_host_backs, check_nodes, guard_guest
 from .pending import stated_options
 from .plan import DomainPlan, plan_domain
 from .report import EMPTY, DomainView, Report, View
@@ -72,10 +71,8 @@ class DomainMemory:
         report.planned(plan, spec.target)
         for warning in plan.warnings:
             report.warn(warning)
-        check_nodes(plan, self._hypervisor)
-        self._guard(plan, domain, observed, reserve)
-        if state.saved and plan.writes:
-            report.warn(saved_warning(state))
+        if plan.writes:
+            self._guard(plan, domain, observed, reserve)
         if self._check_mode:
             report.predicted(plan, params["wait"])
         elif not plan.steps:
@@ -100,7 +97,12 @@ class DomainMemory:
 
     def _guard(self, plan: DomainPlan, domain: Domain, observed: Observed, reserve: int) -> None:
         """Refuse what the guest can't spare or the host can't back; a restart asks nothing of the running guest."""
+        from .guards import change_of, check_host_backs, check_nodes, guard_guest
+
         live = observed.live
+        check_nodes(plan, self._hypervisor)
+        if observed.domain.saved:
+            self._report.warn(saved_warning(observed.domain))
         if live is None or plan.restarts:
             return
         if self._params["check_host_memory"]:

@@ -18,7 +18,6 @@ from . import sums
 from .config import config_steps, plan_config
 from .live import LivePlan, live_steps, plan_live
 from .pending import Pending, pending_changes
-from .rules import check_session
 from .spec import PlanInput
 from .steps import AnyStep, Change, Step
 
@@ -73,6 +72,7 @@ def _structure(given: PlanInput) -> Definition:
     if given.spec.one_device:
         return definition
     from .merge import merge_structure
+    from .rules import check_session
 
     for known in given.observed.definitions.values():
         check_session(known, given.spec, given.platform)
@@ -93,7 +93,7 @@ def _with_steps(
         steps += live_steps(plan.before["live"], live, given.spec, given.actual)
     if config:
         after["config"] = config
-        steps += config_steps(plan.before["config"], config, matches)
+        steps += config_steps(plan.before["config"], config, matches, one_device=given.spec.one_device)
     steps.sort(key=_order_leaving if live and (live.unplugging or live.kept_because) else _order)
     return replace(plan, after=after, steps=tuple(steps), awaited=live.awaited if live else None)
 

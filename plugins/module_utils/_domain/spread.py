@@ -14,11 +14,11 @@ from dataclasses import replace
 
 from .. import _capabilities
 from .._device.match import Match, added
-from .._device.rules import SIZE_ALIGNMENT, smallest_block
+from .._device.rules import smallest_block
 from .._device.spec import DeviceSpec
 from .._errors import VirtmemError
 from .._model import VIRTIO_MEM, Definition, MemoryDevice, Platform
-from .._size import format_size, round_down, round_up
+from .._size import SIZE_ALIGNMENT, format_size, round_down, round_up
 from .spec import DomainSpec, PlanInput
 
 

@@ -127,3 +127,26 @@ def detached(definition: Definition, device: MemoryDevice) -> Definition:
         total=total,
         current_memory=current if 0 < current <= total else total,
     )
+
+
+def with_cell(definition: Definition) -> Definition:
+    """One NUMA node with all boot memory and vCPUs, as libvirt 9.6 adds it (qemuDomainDefNumaAutoAdd)."""
+    cell = NumaCell(0, definition.boot, format_bitmap(range(definition.vcpus)))
+    return replace(definition, cells=(cell,))
+
+
+def merge_current_memory(before: Definition, after: Definition, target: int | None) -> int:
+    """`<currentMemory>` of the stored definition: below boot memory and DIMMs it is a balloon at the next start, else
+    nothing (QEMU's balloon counts DIMMs, and neither virtio-mem nor persistent memory).
+
+    It follows them, and does not count other devices; where libvirt has counted those in (its own attach does), it goes
+    on as libvirt would.
+    """
+    if target is not None and target < after.ram:
+        return target
+    if before.current_memory > before.ram:
+        moved = before.current_memory + after.total - before.total
+        return min(max(moved, after.ram), after.total)
+    if target is None and before.inflated:
+        return min(before.current_memory, after.ram)
+    return after.ram

@@ -9,14 +9,13 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field, replace
 
-from .._device.rules import SIZE_ALIGNMENT
 from .._domain.facts import offline_memory
 from .._domain.plan import DomainPlan, plan_domain
 from .._domain.spec import DomainSpec, PlanInput
 from .._domain.spread import capacity
 from .._errors import VirtmemError
 from .._model import Definition, GuestStatistics, Observed, Platform, Scope
-from .._size import format_size, round_down, round_up
+from .._size import SIZE_ALIGNMENT, format_size, round_down, round_up
 from .admission import GuestProgress, foreseen
 from .allocation import Amounts, Share, allocate
 from .limits import HostLimit, HostMemoryTotals, limits_of, moving_backing

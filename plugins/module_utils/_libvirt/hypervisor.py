@@ -18,7 +18,7 @@ from .._errors import VirtmemError
 from .._model import DomainState, GuestStatistics, HostMemory, Scope, Versions
 from .._protocol import DomainEntry
 from .._size import KIB, UNLIMITED, format_size, kib
-from . import errors, procfs, timeout as _timeout
+from . import procfs, timeout as _timeout
 
 try:
     import libvirt
@@ -64,7 +64,9 @@ def _call(name: str) -> t.Iterator[None]:
         yield
     except libvirt.libvirtError as exc:
         number, domain = exc.get_error_code() or 0, exc.get_error_domain() or 0
-        raise errors.translate(name, number, domain, exc.get_error_message() or str(exc)) from None
+        from .errors import translate  # 360 lines that only a failure needs
+
+        raise translate(name, number, domain, exc.get_error_message() or str(exc)) from None
     except LookupError as exc:  # the binding's own word for a tunable that the driver does not know
         raise VirtmemError(
             "unsupported",
@@ -121,7 +123,9 @@ def _ask(name: str, work: t.Callable[[], Result], timeout: float = _timeout.CALL
         with _call(name):
             return _timeout.call_with_timeout(work, timeout)
     except TimeoutError:
-        raise errors.no_answer(name, timeout) from None
+        from .errors import no_answer
+
+        raise no_answer(name, timeout) from None
 
 
 def connect(

@@ -11,7 +11,6 @@ import typing as t
 
 from .._errors import VirtmemError
 from .._protocol import Clock, Domain
-from .errors import is_passing
 
 # libvirt has waited for the other job itself, 30 s long, unless too many wait already (max_queued of qemu.conf).
 _PAUSE: t.Final = 1.0
@@ -35,6 +34,8 @@ class _Retrying:
             try:
                 return call(*arguments, **options)
             except VirtmemError as error:
+                from .errors import is_passing
+
                 now = self._clock.monotonic()
                 if not is_passing(error):
                     raise

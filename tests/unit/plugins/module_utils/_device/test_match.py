@@ -15,10 +15,10 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._device.match impo
     match_devices,
     match_one,
     merged,
-    new_device,
     pair_all,
     pair_lists,
 )
+from ansible_collections.virtmem.libvirt.plugins.module_utils._device.rules import new_device
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Platform
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.module_utils.models import (
     CONFIG,

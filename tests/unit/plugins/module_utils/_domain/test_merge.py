@@ -10,13 +10,9 @@ from dataclasses import replace
 
 import pytest
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.merge import (
-    merge_current_memory,
-    merge_structure,
-    with_boot,
-    with_cell,
-)
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.merge import merge_structure, with_boot
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.spec import CellSpec, DomainSpec
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.sums import merge_current_memory, with_cell
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     Backing,
     Balloon,

@@ -11,7 +11,7 @@ from dataclasses import fields, replace
 import pytest
 from hypothesis import given, strategies as st
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils._device.rules import OPTIONS
+from ansible_collections.virtmem.libvirt.plugins.module_utils._device.options import OPTIONS
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     Backing,
     Balloon,
