@@ -3,7 +3,7 @@
 # SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# A strategy is chosen for a whole play, so this target is a play of its own; the targets that it has for roles run as they are.
+# A strategy is for a whole play, so this target is one of its own; the targets that it has for roles run as they are.
 set -eu
 
 ANSIBLE_STRATEGY_PLUGINS=$(python -c 'import ansible_mitogen as a; print(a.__path__[0] + "/plugins/strategy")')
