@@ -67,9 +67,10 @@ def _share_cache(home: Path) -> None:
     shared = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     shared.mkdir(parents=True, exist_ok=True)
     private = home / ".cache"
-    if not private.is_symlink():
-        shutil.rmtree(private, ignore_errors=True)
-        private.symlink_to(shared)
+    if private.is_symlink():  # perhaps to where the cache was last time
+        private.unlink()
+    shutil.rmtree(private, ignore_errors=True)
+    private.symlink_to(shared)
 
 
 def _pip_configuration(session: nox.Session) -> configparser.RawConfigParser:
