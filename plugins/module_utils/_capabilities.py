@@ -19,7 +19,7 @@ from ._model import Definition, MemoryDevice, Versions
 Version = tuple[int, int, int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Feature:
     """The first libvirt and QEMU that have a thing, and where that is written."""
 
@@ -45,7 +45,7 @@ FEATURES: t.Final[t.Mapping[str, Feature]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Behaviour:
     """The first libvirt that behaves so, and where that is written. It is no feature: nobody asks for it."""
 

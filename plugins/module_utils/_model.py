@@ -19,8 +19,26 @@ VIRTIO_MEM: t.Final = "virtio-mem"
 _LOCKED: t.Final = "its memory is locked (<memoryBacking><locked/>)"
 
 
-@dataclass(frozen=True)
-class MemoryDevice:
+class Record:
+    """Equal, hashed and shown by its fields, as dataclasses are. They would generate and compile these methods for every
+    class, half of what it costs to load one, and Ansible loads all of them anew for each task."""
+
+    def _values(self) -> tuple[t.Any, ...]:
+        return tuple(getattr(self, name) for name in t.cast(t.Any, self).__dataclass_fields__)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self._values() == other._values()
+
+    def __hash__(self) -> int:
+        return hash(self._values())
+
+    def __repr__(self) -> str:
+        shown = zip(t.cast(t.Any, self).__dataclass_fields__, self._values())
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in shown)})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MemoryDevice(Record):
     """One `<memory>` device of one definition (libvirt's formatdomain, "Memory devices").
 
     `size` is the maximum, `requested` what the host asks the guest to use, `current` what the guest has plugged
@@ -65,8 +83,8 @@ class MemoryDevice:
         return self.alias or self.pci_address
 
 
-@dataclass(frozen=True)
-class NumaCell:
+@dataclass(frozen=True, eq=False, repr=False)
+class NumaCell(Record):
     """One cell of the guest's `<numa>`: its id, its boot memory in bytes, and its vCPUs as libvirt writes a set."""
 
     id: int
@@ -76,8 +94,8 @@ class NumaCell:
     discard: bool | None = None
 
 
-@dataclass(frozen=True)
-class HugePage:
+@dataclass(frozen=True, eq=False, repr=False)
+class HugePage(Record):
     """One `<page>` of `<hugepages>`: bytes, and the guest nodes that it is for (None: all others)."""
 
     size: int
@@ -89,8 +107,8 @@ def in_order(pages: t.Iterable[HugePage]) -> tuple[HugePage, ...]:
     return tuple(sorted(pages, key=lambda page: (page.nodeset or "", page.size)))
 
 
-@dataclass(frozen=True)
-class Backing:
+@dataclass(frozen=True, eq=False, repr=False)
+class Backing(Record):
     """`<memoryBacking>`. `hugepages` is None for none at all, and () for pages of the host's default size."""
 
     hugepages: tuple[HugePage, ...] | None = None
@@ -115,8 +133,8 @@ class Backing:
         return {node: page.size for page in self.hugepages or () if page.nodeset for node in parse_bitmap(page.nodeset)}
 
 
-@dataclass(frozen=True)
-class Tuning:
+@dataclass(frozen=True, eq=False, repr=False)
+class Tuning(Record):
     """`<memtune>` in bytes; None is unlimited."""
 
     hard_limit: int | None = None
@@ -124,8 +142,8 @@ class Tuning:
     swap_hard_limit: int | None = None
 
 
-@dataclass(frozen=True)
-class Placement:
+@dataclass(frozen=True, eq=False, repr=False)
+class Placement(Record):
     """`<numatune><memory>`; mode and nodeset are None where there is no such element. `auto`: numad finds the nodes."""
 
     mode: str | None = None
@@ -133,8 +151,8 @@ class Placement:
     auto: bool = False
 
 
-@dataclass(frozen=True)
-class Balloon:
+@dataclass(frozen=True, eq=False, repr=False)
+class Balloon(Record):
     """`<memballoon>`. `model` is none if the domain should have none; `stats_period` is in seconds, 0 for never."""
 
     model: str = "none"
@@ -143,8 +161,8 @@ class Balloon:
     stats_period: int = 0
 
 
-@dataclass(frozen=True)
-class Binding:
+@dataclass(frozen=True, eq=False, repr=False)
+class Binding(Record):
     """Where the guest's memory comes from on the host, as far as the definition pins it down.
 
     `nodes`: the host nodes that numatune binds all memory to (None: any); `cell_nodes`: the same by guest cell;
@@ -157,8 +175,8 @@ class Binding:
     loose_cells: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True)
-class Definition:
+@dataclass(frozen=True, eq=False, repr=False)
+class Definition(Record):
     """One of a domain's two definitions, live or config.
 
     `total` is `<memory>` (boot memory and the full size of every device), `current_memory` is `<currentMemory>`,
@@ -267,8 +285,8 @@ class Definition:
         return backing.cell_page_sizes.get(-1 if device.node is None else device.node, backing.page_size)
 
 
-@dataclass(frozen=True)
-class DomainState:
+@dataclass(frozen=True, eq=False, repr=False)
+class DomainState(Record):
     """Who the domain is and how it is now. `state` is libvirt's word (running, paused, shutoff, crashed, ...).
 
     `saved`: its memory is saved by virsh managedsave, and the next start goes on from there.
@@ -282,8 +300,8 @@ class DomainState:
     saved: bool = False
 
 
-@dataclass(frozen=True)
-class Observed:
+@dataclass(frozen=True, eq=False, repr=False)
+class Observed(Record):
     """What was read of a domain before anything is decided: the definitions that there are."""
 
     domain: DomainState
@@ -298,16 +316,16 @@ class Observed:
         return self.definitions.get("config")
 
 
-@dataclass(frozen=True)
-class Versions:
+@dataclass(frozen=True, eq=False, repr=False)
+class Versions(Record):
     """(major, minor, micro) of the libvirt daemon and of its QEMU."""
 
     libvirt: tuple[int, int, int]
     qemu: tuple[int, int, int]
 
 
-@dataclass(frozen=True)
-class Platform:
+@dataclass(frozen=True, eq=False, repr=False)
+class Platform(Record):
     """What decides, besides the domain, what can be done: versions, the host's THP size in bytes (None: it can't be known
     over this connection), and whether the daemon is a user's own (`session`)."""
 
@@ -316,8 +334,8 @@ class Platform:
     session: bool = False
 
 
-@dataclass(frozen=True)
-class GuestStatistics:
+@dataclass(frozen=True, eq=False, repr=False)
+class GuestStatistics(Record):
     """The balloon driver's word about the guest, in bytes; None where the guest does not say.
 
     `usable` is the guest's MemAvailable, `available` its MemTotal, `unused` its MemFree. `last_update` is the second
@@ -333,8 +351,8 @@ class GuestStatistics:
     fresh: bool = False
 
 
-@dataclass(frozen=True)
-class HostNode:
+@dataclass(frozen=True, eq=False, repr=False)
+class HostNode(Record):
     """One NUMA node of the host: all its memory, and what of it is set aside as huge pages, by page size; all bytes."""
 
     id: int
@@ -342,8 +360,8 @@ class HostNode:
     pools: t.Mapping[int, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class HostTopology:
+@dataclass(frozen=True, eq=False, repr=False)
+class HostTopology(Record):
     """What the host is made of. `accelerated`: it runs guests of its own architecture with KVM."""
 
     arch: str
@@ -355,8 +373,8 @@ class HostTopology:
         return [node.id for node in self.nodes]
 
 
-@dataclass(frozen=True)
-class HostMemory:
+@dataclass(frozen=True, eq=False, repr=False)
+class HostMemory(Record):
     """Memory that the host can give away now, in bytes.
 
     `kind` says what was counted, in words for the error message: memory of the host, of nodes, or of a huge page pool.

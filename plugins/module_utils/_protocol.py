@@ -4,7 +4,8 @@
 
 """What the rest of the collection may ask of a hypervisor: libvirt answers in production, a fake in the unit tests.
 
-Every method raises VirtmemError, never an exception of libvirt. Sizes are bytes, times are seconds.
+Every method raises VirtmemError, never an exception of libvirt. Sizes are bytes, times are seconds. Types alone, but for
+DomainEntry: others import them for the type checker only, so that no task loads them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import typing as t
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from ._errors import Facts
 from ._model import DomainState, GuestStatistics, HostMemory, Scope, Versions
 
 
@@ -144,3 +146,33 @@ class Hypervisor(t.Protocol):
 
     def close(self) -> None:
         """Once, by the one who opened it."""
+
+
+Connect = t.Callable[[str, bool, t.Optional[str], t.Optional[str]], Hypervisor]
+
+
+class Work(t.Protocol):
+    """A module's own part. `result` fills up while it runs, so that a failure returns what is known by then."""
+
+    result: Facts
+
+    def run(self) -> None:
+        """Raises VirtmemError."""
+
+
+class LibvirtDoor(t.Protocol):
+    """The file that imports libvirt. Modules hand it over: this one stands below it."""
+
+    LIBVIRT_IMPORT_ERROR: str | None
+
+    def connect(self, uri: str, read_only: bool, user: str | None, password: str | None) -> Hypervisor:
+        """Open a connection."""
+
+
+class XmlDoor(t.Protocol):
+    """The file that imports lxml."""
+
+    LXML_IMPORT_ERROR: str | None
+
+
+WorkFactory = t.Callable[[t.Mapping[str, t.Any], Hypervisor, bool, Clock], Work]

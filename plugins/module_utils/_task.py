@@ -14,8 +14,10 @@ import typing as t
 from ansible.module_utils.basic import AnsibleFallbackNotFound, AnsibleModule, missing_required_lib
 
 from ._errors import Facts, VirtmemError, failure_facts, on_one_line
-from ._protocol import Clock, Hypervisor
 from ._wait import SYSTEM_CLOCK
+
+if t.TYPE_CHECKING:
+    from ._protocol import Connect, LibvirtDoor, WorkFactory, XmlDoor
 
 # libvirt's numbers of seconds, threads, slots and nodes are ints of C; its Python binding raises OverflowError for more.
 LARGEST_NUMBER: t.Final = 2**31 - 1
@@ -59,35 +61,6 @@ _PACKAGES: t.Final[t.Mapping[str, str]] = {
     "libvirt": "python3-libvirt (Debian, Fedora, RHEL) or python3-libvirt-python (SUSE)",
     "lxml": "python3-lxml",
 }
-
-Connect = t.Callable[[str, bool, t.Optional[str], t.Optional[str]], Hypervisor]
-
-
-class Work(t.Protocol):
-    """A module's own part. `result` fills up while it runs, so that a failure returns what is known by then."""
-
-    result: Facts
-
-    def run(self) -> None:
-        """Raises VirtmemError."""
-
-
-class LibvirtDoor(t.Protocol):
-    """The file that imports libvirt. Modules hand it over: this one stands below it."""
-
-    LIBVIRT_IMPORT_ERROR: str | None
-
-    def connect(self, uri: str, read_only: bool, user: str | None, password: str | None) -> Hypervisor:
-        """Open a connection."""
-
-
-class XmlDoor(t.Protocol):
-    """The file that imports lxml."""
-
-    LXML_IMPORT_ERROR: str | None
-
-
-WorkFactory = t.Callable[[t.Mapping[str, t.Any], Hypervisor, bool, Clock], Work]
 
 
 def _without_empty(module: AnsibleModule) -> dict[str, t.Any]:

@@ -10,7 +10,8 @@ import time
 import typing as t
 from dataclasses import dataclass
 
-from ._protocol import Clock, Watch
+if t.TYPE_CHECKING:
+    from ._protocol import Clock, Watch
 
 # An event can be lost (a daemon restart, a full queue): look again this often, in seconds, even if none came.
 _HEARTBEAT: t.Final = 5.0
@@ -21,7 +22,7 @@ _LAST_POLL: t.Final = 1.0
 OnPartial = t.Literal["fail", "warn", "settle", "rollback"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class WaitOptions:
     """`timeout` is in seconds, for all waiting of the task together."""
 
@@ -30,7 +31,7 @@ class WaitOptions:
     on_partial: OnPartial = "fail"
 
 
-SYSTEM_CLOCK: t.Final[Clock] = t.cast(Clock, time)
+SYSTEM_CLOCK: t.Final[Clock] = t.cast("Clock", time)
 
 
 def wait_until(reached: t.Callable[[], bool], watch: Watch, timeout: float, clock: Clock) -> bool:

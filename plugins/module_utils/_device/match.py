@@ -10,7 +10,7 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from .._errors import VirtmemError
-from .._model import VIRTIO_MEM, MemoryDevice, Observed, Platform, Scope
+from .._model import VIRTIO_MEM, MemoryDevice, Observed, Platform, Record, Scope
 from .._size import format_size
 from .spec import DeviceSpec, check_features, check_options
 
@@ -76,17 +76,18 @@ _ALIASES: t.Final[t.Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True)
-class Match:
+@dataclass(frozen=True, eq=False, repr=False)
+class Match(Record):
     """One device: what the task says of it (None: nothing), and what each definition has of it (None: nothing).
 
-    `name` is what people call it, the same in both definitions.
+    `name` is what people call it, the same in both definitions; `alias` is what a new one is called.
     """
 
     spec: DeviceSpec | None
     live: MemoryDevice | None
     config: MemoryDevice | None
     name: str
+    alias: str | None = None
 
     @property
     def is_new(self) -> bool:
@@ -141,7 +142,7 @@ def added(matches: t.Sequence[Match], specs: t.Iterable[DeviceSpec]) -> list[Mat
     for spec in specs:
         alias = spec.alias or new_alias(spec.model, spec.stated.get("node"), taken)
         taken.add(alias)
-        found.append(Match(replace(spec, alias=alias), None, None, alias or spec.place or spec.model))
+        found.append(Match(spec, None, None, alias or spec.place or spec.model, alias))
     return found
 
 

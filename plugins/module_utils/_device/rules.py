@@ -282,7 +282,7 @@ def host_backing(definition: Definition, device: MemoryDevice, versions: Version
 _SMALLEST_LABEL: t.Final = 128 * KIB  # virDomainNVDimmLabelSize
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class _Rule:
     """A device of one of `models` is refused where `broken` says so."""
 
@@ -465,7 +465,7 @@ def new_device(match: Match, definition: Definition, scope: Scope, platform: Pla
             device = replace(device, block=default_block(device, definition, platform))
         taken = {other.alias for other in definition.devices}
         # A twin may have been found by an alias that libvirt gave it, which no other definition can have.
-        alias = (twin.user_alias if twin else spec.alias) or new_alias(spec.model, device.node, taken)
+        alias = (twin.user_alias if twin else match.alias or spec.alias) or new_alias(spec.model, device.node, taken)
         if alias is not None:
             check_alias(alias)
             _check_taken(alias, taken, definition)

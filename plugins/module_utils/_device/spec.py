@@ -11,15 +11,15 @@ from dataclasses import dataclass
 
 from .. import _capabilities
 from .._errors import VirtmemError, at
-from .._model import VIRTIO_MEM, Versions
+from .._model import VIRTIO_MEM, Record, Versions
 from .._option_table import TABLE, Option
 from .._size import parse_size
 from .options import OPTIONS, VIRTIO_MEM_OPTIONS
 from .values import Params, _path, _stated, _uuid, normal_guest_address, normal_node_mask, normal_pci_address, read_set
 
 
-@dataclass(frozen=True)
-class DeviceSpec:
+@dataclass(frozen=True, eq=False, repr=False)
+class DeviceSpec(Record):
     """One element of `devices`, or all of a virtio_mem_device task.
 
     `stated` has MemoryDevice's names, and sizes in bytes; `place` is what errors call it (nothing where the task is about

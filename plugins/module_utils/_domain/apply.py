@@ -13,13 +13,15 @@ from .._device.match import pair_lists
 from .._errors import VirtmemError
 from .._libvirt.retry import apply_once
 from .._model import VIRTIO_MEM, Definition, MemoryDevice, Scope
-from .._protocol import Clock, Domain, Watch
 from .._size import MIB, format_size
 from .._wait import OnPartial, WaitOptions, wait_until
 from .._xml import document
 from .config import is_same
 from .plan import DomainPlan
 from .steps import AnyStep, Change, Outcome, Step
+
+if t.TYPE_CHECKING:
+    from .._protocol import Clock, Domain, Watch
 
 # Seconds that a guest has for its last block, from when `current` is 0 until the device is asked to leave, whether or not
 # the task waits for the guest. Linux first tells QEMU that a block is unplugged and then takes it offline, for which

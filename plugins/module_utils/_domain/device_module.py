@@ -6,15 +6,19 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from .._device.spec import read_one_device
 from .._errors import Facts
 from .._model import Observed
-from .._protocol import Domain
 from .facts import offline_memory, offline_warning
 from .module import DomainMemory
 from .plan import DomainPlan
 from .report import EMPTY_DEVICE, DeviceView, View
 from .spec import DomainSpec
+
+if t.TYPE_CHECKING:
+    from .._protocol import Domain
 
 
 class VirtioMemDevice(DomainMemory):

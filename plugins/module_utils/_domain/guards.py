@@ -13,12 +13,14 @@ from .._bitmap import format_bitmap, parse_bitmap
 from .._device.rules import host_backing
 from .._errors import VirtmemError
 from .._model import VIRTIO_MEM, Definition, GuestStatistics, HostMemory, MemoryDevice, Observed
-from .._protocol import Clock, Domain, Hypervisor
 from .._size import SIZE_ALIGNMENT, about, format_size, round_down, round_up
 from .._xml import document
 from .plan import DomainPlan
 from .statistics import fresh_statistics
 from .steps import Change, Step
+
+if t.TYPE_CHECKING:
+    from .._protocol import Clock, Domain, Hypervisor
 
 # Linux needs 1/64 of the memory it manages for struct page (64 bytes for each 4 KiB page).
 _PAGE_STRUCTURES: t.Final = 64

@@ -16,10 +16,12 @@ from .._device.options import ADDRESSES, changed_options
 from .._errors import Facts, VirtmemError
 from .._model import Definition, DomainState, GuestStatistics, MemoryDevice, Observed
 from .._patterns import is_pattern, matching
-from .._protocol import Clock, Domain, Hypervisor
 from .._xml import document
 from .facts import definition_facts, domain_facts, memory_facts, offline_memory
 from .spec import flat_options
+
+if t.TYPE_CHECKING:
+    from .._protocol import Clock, Domain, Hypervisor
 
 # Reading is mostly waiting, for the daemon or the network; libvirtd works on up to five requests of one client at once
 # (max_client_requests in libvirtd.conf).

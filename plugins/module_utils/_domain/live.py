@@ -20,7 +20,7 @@ from .spec import DomainSpec, PlanInput, flat_options
 from .steps import AnyStep, Change, Step
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class LivePlan:
     """`after` is the running guest's definition if it follows. By name: `devices` that stay, as they should be; those of
     them that are `awaited`, because the task speaks of them; those that are `unplugging`; and those that should leave and

@@ -13,7 +13,6 @@ from .._device.options import ADDRESSES, changed_options
 from .._errors import Facts, VirtmemError
 from .._libvirt.retry import retry_while_busy
 from .._model import Definition, MemoryDevice, Observed, Platform, Scope
-from .._protocol import Clock, Domain, Hypervisor
 from .._size import parse_size
 from .._wait import WaitOptions
 from .._xml.observe import observe
@@ -22,6 +21,9 @@ from .pending import stated_options
 from .plan import DomainPlan, plan_domain
 from .report import EMPTY, DomainView, Report, View
 from .spec import DomainSpec, PlanInput, flat_options, read_domain_spec, resolve_scopes
+
+if t.TYPE_CHECKING:
+    from .._protocol import Clock, Domain, Hypervisor
 
 
 class DomainMemory:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from .._device.match import Match, pair_lists
 from .._device.options import ADDRESSES, SIZES, changed_options
-from .._model import Definition, MemoryDevice
+from .._model import Definition, MemoryDevice, Record
 from .._size import format_size
 from . import sums
 from .spec import DomainSpec, flat_options
@@ -19,8 +19,8 @@ from .spec import DomainSpec, flat_options
 _SIZES: t.Final = SIZES | {"boot", "hard_limit", "soft_limit", "swap_hard_limit", "target"}
 
 
-@dataclass(frozen=True)
-class Pending:
+@dataclass(frozen=True, eq=False, repr=False)
+class Pending(Record):
     """One thing that waits for a restart: an option of the domain, or a device (`name` is the option's or the device's).
 
     `options` are those that the next start changes, with their values then; where there are none the device comes or, with

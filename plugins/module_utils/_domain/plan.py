@@ -13,7 +13,7 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from .._device.match import Match, known_to, match_devices, match_one
-from .._model import Definition, MemoryDevice, Scope
+from .._model import Definition, MemoryDevice, Record, Scope
 from . import sums
 from .config import config_steps, plan_config
 from .live import LivePlan, live_steps, plan_live
@@ -22,8 +22,8 @@ from .spec import PlanInput
 from .steps import AnyStep, Change, Step
 
 
-@dataclass(frozen=True)
-class DomainPlan:
+@dataclass(frozen=True, eq=False, repr=False)
+class DomainPlan(Record):
     """What a task will do. `before` and `after` are the definitions of the task's scopes; `after` is what a real run
     ends with if the guest follows. `pending` is what waits for a restart then. `awaited` are the virtio-mem devices of the
     running guest that the task says something about, by name, as they should be. `restarts` says that the guest is shut

@@ -16,7 +16,6 @@ from .._device.match import Match
 from .._device.options import ADDRESSES
 from .._errors import Facts, VirtmemError
 from .._model import VIRTIO_MEM, Definition, DomainState, GuestStatistics, MemoryDevice, Scope
-from .._protocol import Domain
 from .._size import MIB
 from .._xml import document
 from .facts import both_facts, definition_facts, device_facts, domain_facts, memory_facts
@@ -24,6 +23,9 @@ from .pending import Pending
 from .plan import DomainPlan
 from .spec import DomainSpec, flat_options
 from .steps import AnyStep, Change, Outcome, Step
+
+if t.TYPE_CHECKING:
+    from .._protocol import Domain
 
 _EMPTY: t.Final[t.Mapping[str, t.Any]] = {
     "changed": False,

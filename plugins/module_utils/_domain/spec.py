@@ -13,22 +13,22 @@ from .._device.options import Spec, any_device_spec
 from .._device.spec import DeviceSpec, read_device_spec
 from .._device.values import Params, _stated, read_set
 from .._errors import Facts, VirtmemError
-from .._model import Backing, Definition, DomainState, HugePage, Observed, Platform, Scope, in_order
+from .._model import Backing, Definition, DomainState, HugePage, Observed, Platform, Record, Scope, in_order
 from .._size import parse_size
 
 UNLIMITED: t.Final = "unlimited"
 
 
-@dataclass(frozen=True)
-class CellSpec:
+@dataclass(frozen=True, eq=False, repr=False)
+class CellSpec(Record):
     """One element of `numa`; `stated` has NumaCell's names."""
 
     id: int
     stated: t.Mapping[str, t.Any]
 
 
-@dataclass(frozen=True)
-class DomainSpec:
+@dataclass(frozen=True, eq=False, repr=False)
+class DomainSpec(Record):
     """A whole task. Mappings have the names of the model's classes, and only what the task states. Sizes are bytes.
 
     `tuning` has None for unlimited; `target` is the balloon's; `numa` and `devices` are None where the task has none.
@@ -140,7 +140,7 @@ def _placement(params: Params) -> dict[str, str]:
     return stated
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class PlanInput:
     """All that a plan is made from. `actual` is the size of the live balloon in bytes, None where it is not known;
     `restart` says that the guest may be restarted, `wait` that somebody waits for it, `live_only` that the task insists on

@@ -12,7 +12,9 @@ from dataclasses import replace
 
 from .._errors import VirtmemError
 from .._model import GuestStatistics
-from .._protocol import Clock, Domain
+
+if t.TYPE_CHECKING:
+    from .._protocol import Clock, Domain
 
 # The guest's balloon driver answers within a second or two of a new period; a guest without one never does.
 _STATISTICS_PERIOD: t.Final = 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from .._model import Definition, MemoryDevice, Scope
+from .._model import Definition, MemoryDevice, Record, Scope
 
 Action = t.Literal["attach", "resize", "detach", "set_current_memory", "wait"]
 ChangeAction = t.Literal[
@@ -17,8 +17,8 @@ ChangeAction = t.Literal[
 ]
 
 
-@dataclass(frozen=True)
-class Step:
+@dataclass(frozen=True, eq=False, repr=False)
+class Step(Record):
     """One write to a device, or a wait for the guest to follow it.
 
     `device` is the device as the step leaves it (detach: as it finds it), `before` as it finds it. `size` is the
@@ -43,8 +43,8 @@ class Step:
         return self.action == "detach" and self.scope == "live"
 
 
-@dataclass(frozen=True)
-class Change:
+@dataclass(frozen=True, eq=False, repr=False)
+class Change(Record):
     """One write to the domain as a whole, or the wait for a balloon.
 
     `before` and `after` are what changes: bytes, seconds, a nodeset, or a dictionary by option. `definition` is what a
@@ -70,7 +70,7 @@ class Change:
 AnyStep = t.Union[Step, Change]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Outcome:
     """What came of a plan: `done` are the writes that were made, in order, those of a settle or rollback included.
 

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 from .._domain.apply import deal_with
 from .._errors import VirtmemError
-from .._protocol import Clock, HostWatch, Hypervisor
 from .._wait import WaitOptions, pauses
 from .admission import GuestProgress, admissible
 from .allocation import Amounts
 from .guest import GuestResize
 from .limits import HostLimit
+
+if t.TYPE_CHECKING:
+    from .._protocol import Clock, HostWatch, Hypervisor
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,13 @@ from .._errors import VirtmemError
 from .._libvirt.errors import is_passing
 from .._libvirt.retry import still_busy
 from .._model import Definition, Scope
-from .._protocol import Clock, Domain
 from .._size import format_size
 from .admission import GuestProgress
 from .allocation import Share
 from .plan import HostGuest, current_of, requested_of
+
+if t.TYPE_CHECKING:
+    from .._protocol import Clock, Domain
 
 # One of these, and no other guest can be asked either.
 _FATAL: t.Final = ("connection_lost", "connection_failed")

@@ -12,8 +12,10 @@ from .. import _capabilities
 from .._domain.facts import memory_facts
 from .._errors import Facts, VirtmemError
 from .._model import Definition, HostNode, HostTopology, Versions
-from .._protocol import Clock, DomainEntry, Hypervisor
 from .._xml import document
+
+if t.TYPE_CHECKING:
+    from .._protocol import Clock, DomainEntry, Hypervisor
 
 EMPTY: t.Final[t.Mapping[str, t.Any]] = {"changed": False, "host": None}
 

@@ -16,7 +16,6 @@ from .._domain.statistics import fresh_statistics_of
 from .._errors import VirtmemError
 from .._model import Definition, DomainState, GuestStatistics, Platform, Scope
 from .._patterns import is_pattern
-from .._protocol import Clock, Domain, Hypervisor
 from .._size import MIB, about, format_size
 from .._xml import document
 from .._xml.observe import observe
@@ -26,6 +25,9 @@ from .limits import HostLimit, HostMemoryTotals
 from .plan import HostGuest, HostPlan, demand_of, growth, plan_host, predicted, progress_of
 from .report import HostReport
 from .spec import GuestSpec, HostSpec, chosen, read_host_spec
+
+if t.TYPE_CHECKING:
+    from .._protocol import Clock, Domain, Hypervisor
 
 # What hugepages without a size are on a host that has none set aside.
 _USUAL_HUGE_PAGE: t.Final = 2 * MIB

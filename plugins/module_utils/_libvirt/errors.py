@@ -51,7 +51,7 @@ _NO_SUCH_USER: t.Final = r"SASL|collect auth credentials|: authentication failed
 _READ_AGAIN: t.Final = "Another client changed the domain at the same time; run the task again."
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class _Meaning:
     """Where `pattern` is in libvirt's text, the error is `code`; `sentence` says so, with what the pattern caught."""
 

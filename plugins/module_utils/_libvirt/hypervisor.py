@@ -16,9 +16,11 @@ from urllib.parse import urlsplit
 
 from .._errors import VirtmemError
 from .._model import DomainState, GuestStatistics, HostMemory, Scope, Versions
-from .._protocol import DomainEntry
 from .._size import KIB, UNLIMITED, format_size, kib
 from . import procfs, timeout as _timeout
+
+if t.TYPE_CHECKING:
+    from .._protocol import DomainEntry
 
 try:
     import libvirt
@@ -288,6 +290,8 @@ class LibvirtHypervisor:
         )
 
     def list_all(self) -> list[DomainEntry]:
+        from .._protocol import DomainEntry
+
         listed, persistent, saved = self.read("list the domains", _all_domains)
         states = self.read("list the domains", _all_states)
         entries = []

@@ -10,7 +10,9 @@ import functools
 import typing as t
 
 from .._errors import VirtmemError
-from .._protocol import Clock, Domain
+
+if t.TYPE_CHECKING:
+    from .._protocol import Clock, Domain
 
 # libvirt has waited for the other job itself, 30 s long, unless too many wait already (max_queued of qemu.conf).
 _PAUSE: t.Final = 1.0
@@ -46,7 +48,7 @@ class _Retrying:
 
 def retry_while_busy(domain: Domain, timeout: float, clock: Clock) -> Domain:
     """The domain, with patience for other jobs: so many seconds from now, for all its calls together."""
-    return t.cast(Domain, _Retrying(domain, clock.monotonic() + timeout, clock))
+    return t.cast("Domain", _Retrying(domain, clock.monotonic() + timeout, clock))
 
 
 def still_busy(error: VirtmemError, waited: float) -> VirtmemError:

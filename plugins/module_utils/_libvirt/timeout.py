@@ -83,7 +83,7 @@ def end_idle() -> None:
         _idle.pop().end()
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Reconnector:
     """Opens the link anew, until that fails for as long as a restart takes: then it is given up for good.
 

@@ -16,7 +16,6 @@ from dataclasses import replace
 from .._errors import VirtmemError
 from .._model import Definition, HostTopology, MemoryDevice
 from . import editor, reader
-from .capabilities import topology
 from .device import build, edit_devices
 
 try:
@@ -72,6 +71,8 @@ def parse_definition(text: str) -> Definition:
 
 def parse_capabilities(text: str) -> HostTopology:
     """The model of a host's `<capabilities>`. Raises VirtmemError(libvirt_error) for what is not one."""
+    from .capabilities import topology
+
     root = _parse(text, "capabilities")
     try:
         return topology(root)

@@ -6,9 +6,13 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from .._model import DomainState, Observed, Scope
-from .._protocol import Domain
 from . import document
+
+if t.TYPE_CHECKING:
+    from .._protocol import Domain
 
 
 def observe(domain: Domain, state: DomainState) -> tuple[dict[Scope, str], Observed]:

@@ -227,7 +227,7 @@ def test_devices_that_are_not_there(name):
     spec, alias, called = NEW_ONES[name]
     nvdimm = device("nvdimm", alias="ua-n", path="/x")
     (found,) = [one for one in match_devices([spec], observed(None, definition(CONFIG, nvdimm))) if one.spec]
-    assert (found.spec.alias, found.name, found.is_new) == (alias, called, True)
+    assert (found.alias, found.name, found.is_new) == (alias, called, True)
 
 
 def test_new_aliases_are_not_those_that_are_taken():
