@@ -9,12 +9,11 @@ from __future__ import annotations
 import typing as t
 
 from .._device.spec import read_one_device
-from .._errors import Facts
 from .._model import Observed
 from .facts import offline_memory, offline_warning
 from .module import DomainMemory
 from .plan import DomainPlan
-from .report import EMPTY_DEVICE, DeviceView, View
+from .report import EMPTY_DEVICE, DeviceView, DomainView
 from .spec import DomainSpec
 
 if t.TYPE_CHECKING:
@@ -22,21 +21,16 @@ if t.TYPE_CHECKING:
 
 
 class VirtioMemDevice(DomainMemory):
-    """One run of the module. `result` is true at every moment; see _task.Work."""
+    """One run of the module. `result` is true at every moment; see _protocol.Work."""
 
-    @staticmethod
-    def empty() -> Facts:
-        return dict(EMPTY_DEVICE)
+    empty = EMPTY_DEVICE
+    reads_statistics = False  # a call less: they say nothing of one device
 
     def spec(self) -> DomainSpec:
         return DomainSpec(devices=(read_one_device(self._params),), one_device=True)
 
-    def view(self, spec: DomainSpec) -> View:
+    def view(self, spec: DomainSpec) -> DomainView:
         return DeviceView(spec)
-
-    @property
-    def reads_statistics(self) -> bool:
-        return False  # a call less: they say nothing of one device
 
     def ends(self, plan: DomainPlan, domain: Domain, observed: Observed) -> None:
         """Only where statistics come by themselves, and are not older than the last change."""

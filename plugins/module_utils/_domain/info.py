@@ -31,7 +31,7 @@ EMPTY: t.Final[t.Mapping[str, t.Any]] = {"changed": False, "domains": []}
 
 
 class DomainMemoryInfo:
-    """One run of the module; see _task.Work."""
+    """One run of the module; see _protocol.Work."""
 
     def __init__(self, params: t.Mapping[str, t.Any], hypervisor: Hypervisor, _check_mode: bool, _clock: Clock) -> None:
         self.result: dict[str, t.Any] = dict(EMPTY, _warnings=[])

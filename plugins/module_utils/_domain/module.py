@@ -10,7 +10,7 @@ import typing as t
 from urllib.parse import urlsplit
 
 from .._device.options import ADDRESSES, changed_options
-from .._errors import Facts, VirtmemError
+from .._errors import VirtmemError
 from .._libvirt.retry import retry_while_busy
 from .._model import Definition, MemoryDevice, Observed, Platform, Scope
 from .._size import parse_size
@@ -19,7 +19,7 @@ from .._xml.observe import observe
 from .facts import domain_facts, saved_warning
 from .pending import stated_options
 from .plan import DomainPlan, plan_domain
-from .report import EMPTY, DomainView, Report, View
+from .report import EMPTY, DomainView, Report
 from .spec import DomainSpec, PlanInput, flat_options, read_domain_spec, resolve_scopes
 
 if t.TYPE_CHECKING:
@@ -27,32 +27,27 @@ if t.TYPE_CHECKING:
 
 
 class DomainMemory:
-    """One run of the module. `result` is true at every moment; see _task.Work."""
+    """One run of the module. `result` is true at every moment; see _protocol.Work."""
+
+    empty = EMPTY
+    reads_statistics = True
 
     def __init__(self, params: t.Mapping[str, t.Any], hypervisor: Hypervisor, check_mode: bool, clock: Clock) -> None:
         self._params = params
         self._hypervisor = hypervisor
         self._check_mode = check_mode
         self._clock = clock
-        self._report = Report(params["domain"], self.empty())
+        self._report = Report(params["domain"], self.empty)
         self.result = self._report.result
 
     # ---------------------------------------------------------------------------------- what a noun has of its own
-
-    @staticmethod
-    def empty() -> Facts:
-        return dict(EMPTY)
 
     def spec(self) -> DomainSpec:
         """The task as data. Raises VirtmemError for an option that can't be read."""
         return read_domain_spec(self._params)
 
-    def view(self, spec: DomainSpec) -> View:
+    def view(self, spec: DomainSpec) -> DomainView:
         return DomainView(spec)
-
-    @property
-    def reads_statistics(self) -> bool:
-        return True
 
     def ends(self, plan: DomainPlan, domain: Domain, observed: Observed) -> None:
         """What is left to say when all is done."""

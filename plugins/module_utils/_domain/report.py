@@ -46,39 +46,17 @@ Definitions = t.Mapping[Scope, Definition]
 _BALLOON: t.Final = ("live", "balloon.target")
 
 
-class View(t.Protocol):
-    """How a noun is shown. `definitions` are those of the task, `actual` is the live balloon's size in bytes."""
-
-    def planned(self, plan: DomainPlan) -> None:
-        """There is a plan."""
-
-    def both(self, definitions: Definitions, actual: int | None) -> Facts:
-        """`before` and `after`."""
-
-    def noun(self, definitions: Definitions, running: Definition | None, statistics: GuestStatistics | None) -> Facts:
-        """The noun's own key of the result. `running` is the running guest, also where the task is not about it."""
-
-    def compared(self, definitions: Definitions) -> object:
-        """What makes a change, if it is not equal any more: all but the guest's own progress."""
-
-    def xml(self, definitions: Definitions, actual: int | None) -> dict[Scope, str]:
-        """What the noun owns, as a person reads it."""
-
-    def title(self, domain: str) -> str:
-        """Above a diff."""
-
-    def step(self, step: Change) -> Facts:
-        """What a write to the whole domain says of the noun."""
-
-
 class DomainView:
-    """All memory of a domain."""
+    """How all memory of a domain is shown; one device is shown by a view of its own.
+
+    `definitions` are those of the task, `actual` is the live balloon's size in bytes.
+    """
 
     def __init__(self, spec: DomainSpec) -> None:
         self._spec = spec
 
     def planned(self, plan: DomainPlan) -> None:
-        """All that it shows is in the definitions."""
+        """There is a plan."""
 
     def both(self, definitions: Definitions, actual: int | None) -> Facts:
         """Both definitions; the live balloon, if the task is about it, as QEMU has it now."""
@@ -94,11 +72,13 @@ class DomainView:
         return None if self._spec.target is None else actual
 
     def noun(self, definitions: Definitions, running: Definition | None, statistics: GuestStatistics | None) -> Facts:
+        """The noun's own key of the result. `running` is the running guest, also where the task is not about it."""
         live = definitions.get("live") or running
         definition = live or definitions.get("config")
         return {"memory": memory_facts(definition, statistics if live else None)} if definition else {}
 
     def compared(self, definitions: Definitions) -> object:
+        """What makes a change, if it is not equal any more: all but the guest's own progress."""
         return [
             (
                 scope,
@@ -121,17 +101,19 @@ class DomainView:
         return texts
 
     def title(self, domain: str) -> str:
+        """Above a diff."""
         return domain
 
     def step(self, step: Change) -> Facts:
+        """What a write to the whole domain says of the noun."""
         return change_facts(step)
 
 
-class DeviceView:
+class DeviceView(DomainView):
     """One virtio-mem device."""
 
     def __init__(self, spec: DomainSpec) -> None:
-        self._spec = spec
+        super().__init__(spec)
         self._known: dict[Scope, list[MemoryDevice]] = {}  # as the plan makes the device, and as it was
         self._name = ""
 
@@ -202,7 +184,7 @@ class Report:
 
     def __init__(self, domain: str, empty: t.Mapping[str, t.Any]) -> None:
         self.result: Facts = dict(empty, domain={"name": domain, "uuid": None, "state": None}, _warnings=[])
-        self._view: View
+        self._view: DomainView
         self._target: int | None = None
         self._statistics: GuestStatistics | None = None
         self._found_actual: int | None = None  # the balloon's size before the task, in bytes
@@ -212,7 +194,7 @@ class Report:
         self.result["_warnings"].append(text)
 
     def found(
-        self, state: DomainState, view: View, definitions: Definitions, statistics: GuestStatistics | None = None
+        self, state: DomainState, view: DomainView, definitions: Definitions, statistics: GuestStatistics | None = None
     ) -> None:
         self._view = view
         self._statistics = statistics
@@ -388,7 +370,7 @@ def change_facts(step: Change) -> Facts:
     return {"action": step.action, "device": None, "from": step.before, "to": step.after}
 
 
-def step_facts(step: AnyStep, done: bool, view: View | None = None) -> Facts:
+def step_facts(step: AnyStep, done: bool, view: DomainView | None = None) -> Facts:
     """One element of `steps`. `from` and `to` are requested sizes; a define has dictionaries of the options that change."""
     if isinstance(step, Change):
         facts = view.step(step) if view else change_facts(step)

@@ -21,7 +21,7 @@ EMPTY: t.Final[t.Mapping[str, t.Any]] = {"changed": False, "host": None}
 
 
 class HostMemoryInfo:
-    """One run of the module; see _task.Work."""
+    """One run of the module; see _protocol.Work."""
 
     def __init__(self, _params: t.Mapping[str, t.Any], hypervisor: Hypervisor, _check: bool, _clock: Clock) -> None:
         self.result: dict[str, t.Any] = dict(EMPTY, _warnings=[])

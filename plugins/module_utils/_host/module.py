@@ -34,7 +34,7 @@ _USUAL_HUGE_PAGE: t.Final = 2 * MIB
 
 
 class HostMemory:
-    """One run of the module. `result` is true at every moment; see _task.Work."""
+    """One run of the module. `result` is true at every moment; see _protocol.Work."""
 
     def __init__(self, params: t.Mapping[str, t.Any], hypervisor: Hypervisor, check_mode: bool, clock: Clock) -> None:
         self._params = params
