@@ -143,11 +143,11 @@ def tests_of(name: str) -> list[str]:
 
 
 def known() -> dict[str, set[str]]:
-    """Mutants that are equal, by file: lines of EQUAL that are neither a file's name nor a reason."""
+    """Mutants that are equal, by file (* for all): lines of EQUAL that are neither a file's name nor a reason."""
     found: dict[str, set[str]] = {}
     name = ""
     for line in EQUAL.read_text().splitlines():
-        if line.endswith(".py:"):
+        if line.endswith(".py:") or line == "*:":
             name = line[:-1]
         elif "  ->  " in line:
             found.setdefault(name, set()).add(line.strip())
@@ -162,7 +162,7 @@ def look_at(name: str) -> list[str]:
         return ["no tests"]
     mutants = list(mutants_of(text))
     alive = [words for words, mutant in mutants if not killed(name, mutant, tests)]
-    equal = known().get(name, set())
+    equal = known().get(name, set()) | known().get("*", set())
     strange = [words for words in alive if words not in equal]
     print(f"{name}: {len(mutants)} mutants, {len(alive)} alive, {len(strange)} of them not known to be equal", flush=True)
     for words in strange:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import assume, example, given, strategies as st
+from hypothesis import example, given, strategies as st
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils._device.rules import (
     check_block,
@@ -26,25 +26,10 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._device.rules impo
     host_backing,
     host_page_size,
 )
-from ansible_collections.virtmem.libvirt.plugins.module_utils._device.values import (
-    check_alias,
-    is_user_alias,
-    normal_guest_address,
-    normal_node_mask,
-    normal_pci_address,
-)
-from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.guards import (
-    check_guest_memory,
-    check_host_memory,
-)
-from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.spec import resolve_scopes
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     Binding,
     Definition,
-    DomainState,
-    GuestStatistics,
-    HostMemory,
     MemoryDevice,
     NumaCell,
     Versions,
@@ -78,142 +63,6 @@ def holds(rule, *arguments):
     except VirtmemError:
         return False
     return True
-
-
-# ------------------------------------------------------------------------------------------------------------- scope
-
-
-@pytest.mark.parametrize(
-    ("scope", "active", "persistent", "scopes"),
-    [
-        ("auto", True, True, ("live", "config")),
-        ("auto", True, False, ("live",)),
-        ("auto", False, True, ("config",)),
-        ("live", True, True, ("live",)),
-        ("live", True, False, ("live",)),
-        ("live", False, True, None),
-        ("config", True, True, ("config",)),
-        ("config", False, True, ("config",)),
-        ("config", True, False, None),
-        ("both", True, True, ("live", "config")),
-        ("both", False, True, None),
-        ("both", True, False, None),
-    ],
-)
-def test_scopes(scope, active, persistent, scopes):
-    state = DomainState("web1", "", "running" if active else "shutoff", active, persistent)
-    if scopes is None:
-        error = refused("unsupported", resolve_scopes, scope, state)
-        assert f"scope={scope}" in error.message
-        assert "web1" in error.message
-        assert "scope=" in error.hint
-    else:
-        assert resolve_scopes(scope, state) == scopes
-
-
-def test_a_transient_domain_that_stopped_meanwhile_is_gone():
-    gone = DomainState("web1", "", "shutoff", active=False, persistent=False)
-    assert "web1" in refused("domain_not_found", resolve_scopes, "auto", gone).message
-
-
-# ------------------------------------------------------------------------------------------------------------- words
-
-
-@pytest.mark.parametrize("alias", ["ua-a", "ua-virtiomem0", "ua-A_b-9", "ua--", "ua-ua-"])
-def test_alias(alias):
-    check_alias(alias)
-    assert is_user_alias(alias)
-
-
-@pytest.mark.parametrize(
-    "alias", ["", "ua-", "ua", "virtiomem0", "ua-v.m0", "UA-a", "ua-a b", "ua-\u00e9", "ua-a\n", "ua-a/b"]
-)
-def test_alias_that_libvirt_drops(alias):
-    error = refused("unsupported", check_alias, alias)
-    check_alias(error.details["nearest"])
-    assert error.details["nearest"] in error.hint
-
-
-@given(st.text(max_size=20))
-def test_alias_offered_is_right(alias):
-    if not holds(check_alias, alias):
-        check_alias(refused("unsupported", check_alias, alias).details["nearest"])
-
-
-@pytest.mark.parametrize(
-    ("text", "address"),
-    [
-        ("0000:04:00.0", "0000:04:00.0"),
-        ("04:1f.7", "0000:04:1f.7"),
-        (" 0001:AB:00.1 ", "0001:ab:00.1"),
-        ("00:20.0", None),
-        ("00:00.8", None),
-        ("4:0.0", None),
-        ("0x04:00.0", None),
-        ("", None),
-        ("\u0660\u0660:00.0", None),
-    ],
-)
-def test_pci_address(text, address):
-    if address is None:
-        assert "pci_address" in refused("unsupported", normal_pci_address, text).message
-    else:
-        assert normal_pci_address(text) == address
-
-
-@pytest.mark.parametrize(
-    ("text", "normal"),
-    [
-        ("0", "0"),
-        ("0-1", "0-1"),
-        ("0,1", "0-1"),
-        ("3,1,0", "0-1,3"),
-        ("0-3,^2", "0-1,3"),
-        (" 0 - 1 , 3 ", "0-1,3"),
-        ("00", "0"),
-        ("16383", "16383"),
-    ],
-)
-def test_node_mask(text, normal):
-    assert normal_node_mask(text) == normal
-
-
-@pytest.mark.parametrize(
-    "text", ["", "all", "0-", "-1", "0,,1", "0;1", "0x1", "^", "1-2-3", "\u0661", "16384", "0-99999999999"]
-)
-def test_node_mask_nonsense(text):
-    assert "node_mask" in refused("unsupported", normal_node_mask, text).message
-
-
-@pytest.mark.parametrize("text", ["3-1", "^1", "1,^1"])
-def test_node_mask_without_a_node(text):
-    refused("unsupported", normal_node_mask, text)
-
-
-@pytest.mark.parametrize(
-    ("text", "address"),
-    [
-        ("0x140000000", 0x140000000),
-        (" 0X10 ", 16),
-        ("5368709120", 5368709120),
-        ("0", None),
-        (hex(2**64 - 1), 2**64 - 1),
-        (hex(2**64), None),
-        ("-1", None),
-        ("top", None),
-        ("", None),
-        ("1GiB", None),
-        ("9" * 5000, None),
-        ("1_000", None),
-        ("0b11", None),
-        ("٣", None),
-    ],
-)
-def test_guest_address_text(text, address):
-    if address is None:
-        assert refused("unsupported", normal_guest_address, text).hint
-    else:
-        assert normal_guest_address(text) == address
 
 
 # ---------------------------------------------------------------------------------------------------------- geometry
@@ -475,55 +324,7 @@ def test_pci_address_is_taken():
     assert error.hint
 
 
-# ------------------------------------------------------------------------------------------------------------ guards
-
-
-@pytest.mark.parametrize(
-    ("shrink", "usable", "fits"),
-    [
-        (GIB, None, True),
-        (GIB, GIB + 128 * MIB, True),
-        (GIB, GIB + 128 * MIB - 1, False),
-        (GIB, 0, False),
-    ],
-)
-def test_guest_memory(shrink, usable, fits):
-    arguments = (shrink, 128 * MIB, GuestStatistics(usable=usable), DEVICE)
-    if fits:
-        check_guest_memory(*arguments)
-    else:
-        error = refused("guest_needs_memory", check_guest_memory, *arguments)
-        assert "128 MiB" in error.message
-        assert "1 GiB" in error.message
-        assert error.details["usable"] == usable
-
-
-@given(sizes, sizes, sizes, blocks, st.data())
-def test_guest_memory_offered_is_right(usable, reserve, current, block, data):
-    current = current // block * block
-    device = replace(DEVICE, current=current, requested=current, block=block)
-    shrink = data.draw(st.integers(0, current // block)) * block
-    assume(not holds(check_guest_memory, shrink, reserve, GuestStatistics(usable=usable), device))
-    error = refused("guest_needs_memory", check_guest_memory, shrink, reserve, GuestStatistics(usable=usable), device)
-    nearest = error.details["nearest"]
-    assert current - shrink <= nearest <= current
-    assert nearest % block == 0
-    if nearest < current:
-        check_guest_memory(current - nearest, reserve, GuestStatistics(usable=usable), device)
-        assert not holds(check_guest_memory, current - nearest + block, reserve, GuestStatistics(usable=usable), device)
-
-
-@given(sizes, sizes, blocks, sizes)
-def test_host_memory(growth, available, block, current):
-    device = replace(DEVICE, current=current // block * block, block=block)
-    host = HostMemory(available, "available memory")
-    if growth <= available:
-        check_host_memory(growth, host, device)
-    else:
-        error = refused("host_lacks_memory", check_host_memory, growth, host, device)
-        assert "available memory" in error.message
-        assert format_size(growth) in error.message
-        check_host_memory(error.details["nearest"] - (device.current or 0), host, device)
+# ----------------------------------------------------------------------------------------------------------- backing
 
 
 @pytest.mark.parametrize(
