@@ -83,7 +83,7 @@ def pure_files() -> list[str]:
 
 def mutants_of(text: str) -> Iterator[tuple[str, str]]:
     """Each mutant that can differ: what was done to which line, and the whole text."""
-    seen = {_code(text)}
+    seen = {_code(text), ""}
     for name in OPERATORS:
         operator = plugins.get_operator(name)()
         count = 0
@@ -100,8 +100,11 @@ def mutants_of(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _code(text: str) -> str:
-    """What is run of a text."""
-    tree = ast.parse(text)
+    """What is run of a text; nothing of one that is no Python (the * between parameters is no product)."""
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return ""
     for node in ast.walk(tree):
         if isinstance(node, ast.AnnAssign):
             node.annotation = ast.Constant(None)
