@@ -12,9 +12,15 @@ import pytest
 from hypothesis import example, given, strategies as st
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils._device.rules import (
+    at,
     check_block,
+    check_device,
+    check_features,
+    check_fits,
+    check_free_address,
     check_guest_address,
     check_hotpluggable,
+    check_options,
     check_page_size,
     check_pci_address,
     check_port,
@@ -25,6 +31,8 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._device.rules impo
     choose_node,
     host_backing,
     host_page_size,
+    why_no_hotplug,
+    why_no_unplug,
 )
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
@@ -35,6 +43,7 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     Versions,
 )
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import format_size
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.module_utils import models
 
 MIB, GIB = 1024**2, 1024**3
 NEW = Versions((11, 3, 0), (10, 0, 13))
@@ -366,3 +375,253 @@ def test_node_mask_where_numatune_only_prefers(binding, before, since):
     definition = replace(WEB1, binding=binding)
     assert host_backing(definition, MASKED, Versions((11, 10, 99), (10, 0, 0)))[1] == before
     assert host_backing(definition, MASKED, Versions((12, 0, 0), (10, 0, 0)))[1] == since
+
+
+# ---------------------------------------------------------------------------------------------------- a device as a whole
+
+KIB = 1024
+
+
+@pytest.mark.parametrize(
+    ("model", "stated", "foreign"),
+    [
+        ("virtio-mem", {"size": GIB, "dynamic_memslots": True, "iommu": True}, None),
+        ("virtio-mem", {"slot": 1, "path": "/x"}, "no path and no slot"),
+        ("dimm", {"size": GIB, "node": 0, "slot": 0}, None),
+        ("dimm", {"requested": 0}, "a dimm device has no requested."),
+        ("dimm", {"pmem": None, "readonly": False}, None),  # what is not there is no option
+        ("nvdimm", {"path": "/x", "label_size": 1, "uuid": "x"}, None),
+        ("nvdimm", {"page_size": 1}, "no page_size"),
+        ("virtio-pmem", {"path": "/x", "ats": True}, None),
+        ("virtio-pmem", {"node": 0}, "no node"),
+        ("sgx-epc", {"size": 1, "node": 0, "node_mask": "0"}, None),
+        ("sgx-epc", {"access": "shared"}, "no access"),
+    ],
+)
+def test_options_of_a_model(model, stated, foreign):
+    spec = models.device_spec(model, **stated)
+    if foreign is None:
+        check_options(spec)
+    else:
+        error = refused("unsupported", check_options, spec)
+        assert error.message.startswith(f"devices[0]: a {model} device has no ")
+        assert foreign in error.message
+        assert error.details["model"] == model
+
+
+def features(spec, libvirt, qemu=(11, 1, 0), arch="x86_64", new=True):
+    check_features(spec, Versions(libvirt, qemu), arch, new=new)
+
+
+@pytest.mark.parametrize(
+    ("spec", "libvirt", "new", "lacks"),
+    [
+        (models.device_spec(), (7, 9, 0), True, None),
+        (models.device_spec(), (7, 8, 0), True, "virtio-mem needs libvirt 7.9.0"),
+        (models.device_spec(), (7, 8, 0), False, "virtio-mem needs libvirt 7.9.0"),
+        (models.device_spec("virtio-pmem"), (9, 3, 0), True, "virtio-pmem needs libvirt 9.4.0"),
+        (models.device_spec("virtio-pmem"), (9, 3, 0), False, None),
+        (models.device_spec("virtio-pmem"), (9, 4, 0), True, None),
+        (models.device_spec("dimm"), (7, 0, 0), True, None),
+        (models.device_spec(guest_address=1), (9, 3, 0), False, "guest_address needs libvirt 9.4.0"),
+        (models.device_spec(guest_address=1), (9, 4, 0), True, None),
+        (models.device_spec(dynamic_memslots=False), (10, 0, 0), True, "dynamic_memslots needs libvirt 10.1.0"),
+        (models.device_spec(ats=False), (11, 8, 0), True, "driver needs libvirt 11.9.0"),
+        (models.device_spec(ats=False), (11, 9, 0), True, None),
+    ],
+)
+def test_features(spec, libvirt, new, lacks):
+    if lacks is None:
+        features(spec, libvirt, new=new)
+    else:
+        with models.refused("unsupported", f"devices[0]: {lacks}"):
+            features(spec, libvirt, new=new)
+
+
+def test_features_of_an_architecture():
+    with models.refused("unsupported", "ppc64le"):
+        features(models.device_spec(), (12, 8, 0), arch="ppc64le")
+    features(models.device_spec("dimm"), (12, 8, 0), arch="ppc64le")
+
+
+@pytest.mark.parametrize(("place", "words"), [("devices[1]", "devices[1]: What."), ("", "What.")])
+def test_a_place_is_named(place, words):
+    with models.refused("timeout", words), at(place):
+        raise VirtmemError("timeout", "What.")
+
+
+SMALLEST = 128 * KIB
+NVDIMM = models.device("nvdimm", GIB, path="/x", block=0)
+PPC = {"arch": "ppc64le"}
+WHOLE = {
+    # name: device, changes of the domain, the code and the words of the refusal (None: it is fine)
+    "a virtio-mem device": (models.CONFIG, {}, None),
+    "a page": (replace(models.CONFIG, page_size=1), {}, ("unsupported", "x: page_size")),
+    "a block": (replace(models.CONFIG, block=MIB), {}, ("block_invalid", "x: block")),
+    "a block smaller than the host's": (replace(models.CONFIG, block=0), {}, ("block_invalid", "x: block")),
+    "a size": (replace(models.CONFIG, size=GIB + MIB), {}, ("not_multiple_of_block", "x: size")),
+    "a request": (replace(models.CONFIG, requested=9 * GIB), {}, ("exceeds_device_size", "x: requested")),
+    "an address": (replace(models.CONFIG, guest_address=MIB), {}, ("not_multiple_of_block", "x: guest_address")),
+    "a node": (replace(models.CONFIG, node=1), {}, ("node_not_found", "x: node")),
+    "no node": (replace(models.CONFIG, node=None), {"cells": 2}, None),
+    "a blocker": (models.CONFIG, {"blockers": ("it is locked",)}, ("not_hotpluggable", "x: web1 can't have a virtio-mem device: it is locked")),
+    "a DIMM beside a blocker": (models.device("dimm", GIB), {"blockers": ("it is locked",)}, None),
+    "a DIMM of no whole pages": (models.device("dimm", GIB + KIB), {}, ("not_multiple_of_block", "x: size")),
+    "a DIMM of nothing": (models.device("dimm", 0), {}, ("invalid_size", "x: size")),
+    "an NVDIMM": (NVDIMM, {}, None),
+    "an NVDIMM of nothing": (replace(NVDIMM, path=None), {}, ("unsupported", "path: a nvdimm device needs")),
+    "pmem": (models.device("virtio-pmem", GIB, path="/x", node=None), {}, None),
+    "pmem of nothing": (models.device("virtio-pmem", GIB, node=None), {}, ("unsupported", "path: a virtio-pmem device")),
+    "private pmem": (
+        models.device("virtio-pmem", GIB, path="/x", node=None, access="private"),
+        {},
+        ("unsupported", "always shared"),
+    ),
+    "a private NVDIMM": (replace(NVDIMM, access="private"), {}, None),
+    "a label": (replace(NVDIMM, label_size=SMALLEST), {}, None),
+    "a label too small": (replace(NVDIMM, label_size=SMALLEST - 1), {}, ("unsupported", "at least 128 KiB")),
+    "a label as large as all": (replace(NVDIMM, label_size=GIB), {}, ("unsupported", "not smaller")),
+    "a label all but as large": (replace(NVDIMM, label_size=GIB - 1), {}, None),
+    "an alignment": (replace(NVDIMM, align_size=4 * KIB), {}, None),
+    "an odd alignment": (replace(NVDIMM, align_size=6 * KIB), {}, ("unsupported", "multiple of 4 KiB")),
+    "no label on pSeries": (NVDIMM, PPC, ("unsupported", "of a pSeries guest needs a label area")),
+    "a label on pSeries": (replace(NVDIMM, label_size=SMALLEST, uuid="u"), PPC, None),
+    "a UUID elsewhere": (replace(NVDIMM, uuid="u"), {}, ("unsupported", "uuid: only")),
+    "read only": (replace(NVDIMM, readonly=True, access="shared"), {}, None),
+    "read only and persistent": (
+        replace(NVDIMM, readonly=True, access="shared", pmem=True),
+        {},
+        ("unsupported", "pmem: a read-only"),
+    ),
+    "read only, private and persistent": (replace(NVDIMM, readonly=True, access="private", pmem=True), {}, None),
+    "persistent": (replace(NVDIMM, access="shared", pmem=True), {}, None),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_device_as_it_shall_be(name):
+    device, changes, expected = WHOLE[name]
+    if expected is None:
+        check_device(device, models.definition(**changes), models.HOST, "x")
+    else:
+        with models.refused(*expected):
+            check_device(device, models.definition(**changes), models.HOST, "x")
+
+
+def test_a_host_whose_smallest_block_nobody_knows_takes_1_mib():
+    device = replace(models.CONFIG, block=MIB)
+    unknown = replace(models.HOST, thp_size=None)
+    check_device(device, models.definition(arch="aarch64"), unknown, "x")
+    with models.refused("block_invalid"):
+        check_device(replace(device, block=MIB // 2), models.definition(arch="aarch64"), unknown, "x")
+
+
+DIMM = models.device("dimm", GIB, alias="ua-d", index=0)
+
+
+@pytest.mark.parametrize(
+    ("device", "slots", "expected"),
+    [
+        (replace(DIMM, alias="ua-x", index=-1, slot=1), 2, None),
+        (replace(DIMM, alias="ua-x", index=-1, slot=0), 2, {"slot": 0, "nearest": 2}),
+        (replace(DIMM, alias="ua-x", index=-1, slot=-1), 2, {"slot": -1, "nearest": 0}),
+        (replace(DIMM, alias="ua-x", index=-1, slot=3), 4, None),
+        (replace(DIMM, alias="ua-x", index=-1, slot=4), 4, {"slot": 4, "slots": 4, "nearest": 3}),
+        (replace(DIMM, alias="ua-x", index=-1, slot=4), 0, None),
+        (replace(DIMM, slot=0), 2, None),  # its own
+    ],
+)
+def test_a_stated_slot(device, slots, expected):
+    others = (replace(DIMM, slot=0), replace(DIMM, alias="ua-e", index=1, slot=1 if expected and not device.slot else 3))
+    definition = models.definition(*others, slots=slots)
+    if device.slot == 3:
+        definition = models.definition(others[0], slots=slots)
+    if expected is None:
+        check_device(device, definition, models.HOST, "x")
+    else:
+        code = "exceeds_max_memory" if "slots" in expected else "unsupported"
+        with models.refused(code, f"x: slot: {'slot ' if device.slot == 0 else ''}") as caught:
+            check_device(device, definition, models.HOST, "x")
+        assert caught[0].details == expected
+
+
+@pytest.mark.parametrize(
+    ("address", "before", "fits"),
+    [
+        (None, None, True),
+        ("0000:04:00.0", None, False),
+        ("0000:04:00.0", models.CONFIG, True),
+        ("0000:05:00.0", models.CONFIG, True),
+        ("0000:04:00.0", models.SECOND, False),
+    ],
+)
+def test_an_address_that_a_device_gets(address, before, fits):
+    device = replace(models.CONFIG, pci_address=address)
+    assert holds(check_free_address, device, before, models.definition(models.CONFIG), "x") is fits
+
+
+def test_the_host_bridges_address():
+    with models.refused("unsupported", "is the host bridge's"):
+        check_pci_address(models.definition(), "0000:00:00.0")
+
+
+@pytest.mark.parametrize(
+    ("scope", "changes", "device", "code"),
+    [
+        ("live", {}, models.CONFIG, None),
+        ("live", {"maximum": 10 * GIB}, models.CONFIG, None),
+        ("live", {"maximum": 10 * GIB - 1}, models.CONFIG, "exceeds_max_memory"),
+        ("live", {"free_pcie_ports": 0}, models.CONFIG, "not_hotpluggable"),
+        ("config", {"free_pcie_ports": 0}, models.CONFIG, None),
+        ("config", {"slots": 0}, replace(models.CONFIG, model="dimm"), "exceeds_max_memory"),
+        ("config", {"pci_addresses": frozenset({"0000:04:00.0"})}, models.CONFIG, "unsupported"),
+        ("config", {"pci_addresses": frozenset({"0000:04:00.0"})}, replace(models.CONFIG, pci_address=None), None),
+    ],
+)
+def test_a_new_device_fits(scope, changes, device, code):
+    if code is None:
+        check_fits(device, models.definition(**changes), scope, models.HOST)
+    else:
+        with models.refused(code):
+            check_fits(device, models.definition(**changes), scope, models.HOST)
+
+
+@pytest.mark.parametrize(
+    ("model", "size", "changes", "why"),
+    [
+        ("virtio-mem", GIB, {}, None),
+        ("sgx-epc", GIB, {}, "only at start"),
+        ("nvdimm", GIB, {}, "started with one"),
+        ("nvdimm", GIB, {"devices": (NVDIMM,)}, None),
+        ("nvdimm", GIB, {"devices": (DIMM,)}, "started with one"),
+        ("dimm", GIB, {"maximum": None}, "without <maxMemory>"),
+        ("dimm", GIB, {"cells": ()}, "without a NUMA node"),
+        ("dimm", GIB, {"cells": (), "arch": "s390x"}, None),
+        ("virtio-pmem", GIB, {"cells": ()}, None),
+        ("dimm", 62 * GIB, {}, None),
+        ("dimm", 62 * GIB + 1, {}, "room for only 62 GiB more"),
+        ("dimm", 1, {"maximum": GIB}, "room for only 0 more"),
+        ("virtio-mem", GIB, {"free_pcie_ports": 0}, "no free PCIe port"),
+        ("virtio-pmem", GIB, {"free_pcie_ports": 0}, "no free PCIe port"),
+        ("dimm", GIB, {"free_pcie_ports": 0}, None),
+        ("virtio-mem", GIB, {"free_pcie_ports": None}, None),
+        ("virtio-mem", GIB, {"free_pcie_ports": 1}, None),
+    ],
+)
+def test_why_a_running_guest_can_not_get_it(model, size, changes, why):
+    found = why_no_hotplug(model, size, replace(models.definition(), **changes))
+    assert found is None if why is None else why in found
+
+
+@pytest.mark.parametrize(
+    ("device", "machine", "why"),
+    [
+        (models.LIVE, "pc-q35-9.2", None),
+        (models.LIVE, "pc-q35-8.0", "machine type pc-q35-8.0"),
+        (DIMM, "pc-q35-8.0", None),
+        (NVDIMM, "pc-q35-9.2", "QEMU can't unplug a nvdimm device"),
+    ],
+)
+def test_why_a_running_guest_keeps_it(device, machine, why):
+    found = why_no_unplug(device, models.definition(machine=machine), NEW)
+    assert found is None if why is None else why in found
