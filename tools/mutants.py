@@ -42,7 +42,16 @@ _SWAPS = (
     *("Eq_NotEq", "NotEq_Eq", "Lt_LtE", "Lt_GtE", "LtE_Lt", "LtE_Gt", "Gt_GtE", "Gt_LtE", "GtE_Gt", "GtE_Lt"),
     *("Is_IsNot", "IsNot_Is"),
 )
-_SUMS = ("Add_Sub", "Sub_Add", "Mul_FloorDiv", "FloorDiv_Mul", "Mod_FloorDiv", "BitAnd_BitOr", "BitOr_BitAnd", "LShift_RShift")
+_SUMS = (
+    "Add_Sub",
+    "Sub_Add",
+    "Mul_FloorDiv",
+    "FloorDiv_Mul",
+    "Mod_FloorDiv",
+    "BitAnd_BitOr",
+    "BitOr_BitAnd",
+    "LShift_RShift",
+)
 OPERATORS = (
     *(f"core/ReplaceComparisonOperator_{swap}" for swap in _SWAPS),
     *(f"core/ReplaceBinaryOperator_{swap}" for swap in _SUMS),
@@ -167,7 +176,9 @@ def look_at(name: str) -> list[str]:
     alive = [words for words, mutant in mutants if not killed(name, mutant, tests)]
     equal = known().get(name, set()) | known().get("*", set())
     strange = [words for words in alive if words not in equal]
-    print(f"{name}: {len(mutants)} mutants, {len(alive)} alive, {len(strange)} of them not known to be equal", flush=True)
+    print(
+        f"{name}: {len(mutants)} mutants, {len(alive)} alive, {len(strange)} of them not known to be equal", flush=True
+    )
     for words in strange:
         print(f"    {words}", flush=True)
     return strange

@@ -16,7 +16,18 @@ UTILS = Path(__file__).resolve().parents[4] / "plugins/module_utils"
 FLOORS = {"_xml": 1, "_libvirt": 1, "_device": 2, "_domain": 3, "_host": 4}  # the ground, beside them, is 0
 DOORS = {"libvirt": {"_libvirt/hypervisor"}, "lxml": {"_xml/document"}}
 # What a Pure file may take from Python itself: nothing that knows of the time, the machine or other programs.
-CALM = {"__future__", "collections", "dataclasses", "fnmatch", "fractions", "heapq", "re", "typing", "uuid", "contextlib"}
+CALM = {
+    "__future__",
+    "collections",
+    "dataclasses",
+    "fnmatch",
+    "fractions",
+    "heapq",
+    "re",
+    "typing",
+    "uuid",
+    "contextlib",
+}
 LONGEST = 50  # lines of a function, its docstring aside
 
 

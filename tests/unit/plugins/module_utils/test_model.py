@@ -23,7 +23,8 @@ from ansible_collections.virtmem.libvirt.tests.unit.plugins.module_utils.models 
 
 
 @pytest.mark.parametrize(
-    ("alias", "own"), [("ua-a", "ua-a"), ("ua-", "ua-"), ("virtiomem0", None), ("", None), (None, None), ("xua-a", None)]
+    ("alias", "own"),
+    [("ua-a", "ua-a"), ("ua-", "ua-"), ("virtiomem0", None), ("", None), (None, None), ("xua-a", None)],
 )
 def test_a_persons_alias(alias, own):
     assert replace(CONFIG, alias=alias).user_alias == own

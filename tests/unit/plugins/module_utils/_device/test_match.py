@@ -150,7 +150,11 @@ def test_models_do_not_mix_and_the_stored_order_counts():
     [
         (None, definition(CONFIG), [(None, CONFIG)]),
         (definition(LIVE), None, [(LIVE, None)]),
-        (definition(replace(LIVE, model="dimm")), definition(CONFIG), [(None, CONFIG), (replace(LIVE, model="dimm"), None)]),
+        (
+            definition(replace(LIVE, model="dimm")),
+            definition(CONFIG),
+            [(None, CONFIG), (replace(LIVE, model="dimm"), None)],
+        ),
         (None, None, []),
     ],
     ids=["off", "transient", "a DIMM is none", "nothing"],
@@ -298,7 +302,9 @@ def test_more_than_one_device(spec, words):
 
 
 def test_a_device_that_only_one_definition_calls_so_is_meant():
-    found = match_one(device_spec(alias="virtiomem0"), observed(definition(replace(LIVE, alias="virtiomem0")), definition(CONFIG)))
+    found = match_one(
+        device_spec(alias="virtiomem0"), observed(definition(replace(LIVE, alias="virtiomem0")), definition(CONFIG))
+    )
     assert [(one.live.alias, one.config.alias) for one in found if one.spec] == [("virtiomem0", "ua-a")]
 
 
@@ -334,15 +340,21 @@ def test_merged(spec, size):
 # ---------------------------------------------------------------------------------------------------------- a new device
 
 TWIN = replace(
-    LIVE, alias="ua-t", page_size=GIB, block=GIB, access="shared", slot=3, guest_address=0x100000000, index=5, current=GIB
+    LIVE,
+    alias="ua-t",
+    page_size=GIB,
+    block=GIB,
+    access="shared",
+    slot=3,
+    guest_address=0x100000000,
+    index=5,
+    current=GIB,
 )
 
 
 def test_a_new_device_is_what_the_task_says_then_its_twin_then_defaults():
     made = new_device(match(device_spec(requested=GIB), live=TWIN), definition(), "config", HOST)
-    assert made == replace(
-        TWIN, requested=GIB, current=None, guest_address=None, pci_address=None, slot=None, index=-1
-    )
+    assert made == replace(TWIN, requested=GIB, current=None, guest_address=None, pci_address=None, slot=None, index=-1)
 
 
 @pytest.mark.parametrize(
@@ -404,7 +416,9 @@ def test_a_new_alias_is_not_that_of_another_device():
 
 
 def test_a_twins_own_alias_is_not_taken_over_if_libvirt_gave_it():
-    made = new_device(match(device_spec(alias="virtiomem0"), live=replace(LIVE, alias="virtiomem0")), definition(), "config", HOST)
+    made = new_device(
+        match(device_spec(alias="virtiomem0"), live=replace(LIVE, alias="virtiomem0")), definition(), "config", HOST
+    )
     assert made.alias == "ua-virtiomem0"
 
 

@@ -464,14 +464,22 @@ WHOLE = {
     "an address": (replace(models.CONFIG, guest_address=MIB), {}, ("not_multiple_of_block", "x: guest_address")),
     "a node": (replace(models.CONFIG, node=1), {}, ("node_not_found", "x: node")),
     "no node": (replace(models.CONFIG, node=None), {"cells": 2}, None),
-    "a blocker": (models.CONFIG, {"blockers": ("it is locked",)}, ("not_hotpluggable", "x: web1 can't have a virtio-mem device: it is locked")),
+    "a blocker": (
+        models.CONFIG,
+        {"blockers": ("it is locked",)},
+        ("not_hotpluggable", "x: web1 can't have a virtio-mem device: it is locked"),
+    ),
     "a DIMM beside a blocker": (models.device("dimm", GIB), {"blockers": ("it is locked",)}, None),
     "a DIMM of no whole pages": (models.device("dimm", GIB + KIB), {}, ("not_multiple_of_block", "x: size")),
     "a DIMM of nothing": (models.device("dimm", 0), {}, ("invalid_size", "x: size")),
     "an NVDIMM": (NVDIMM, {}, None),
     "an NVDIMM of nothing": (replace(NVDIMM, path=None), {}, ("unsupported", "path: a nvdimm device needs")),
     "pmem": (models.device("virtio-pmem", GIB, path="/x", node=None), {}, None),
-    "pmem of nothing": (models.device("virtio-pmem", GIB, node=None), {}, ("unsupported", "path: a virtio-pmem device")),
+    "pmem of nothing": (
+        models.device("virtio-pmem", GIB, node=None),
+        {},
+        ("unsupported", "path: a virtio-pmem device"),
+    ),
     "private pmem": (
         models.device("virtio-pmem", GIB, path="/x", node=None, access="private"),
         {},
@@ -532,7 +540,10 @@ DIMM = models.device("dimm", GIB, alias="ua-d", index=0)
     ],
 )
 def test_a_stated_slot(device, slots, expected):
-    others = (replace(DIMM, slot=0), replace(DIMM, alias="ua-e", index=1, slot=1 if expected and not device.slot else 3))
+    others = (
+        replace(DIMM, slot=0),
+        replace(DIMM, alias="ua-e", index=1, slot=1 if expected and not device.slot else 3),
+    )
     definition = models.definition(*others, slots=slots)
     if device.slot == 3:
         definition = models.definition(others[0], slots=slots)

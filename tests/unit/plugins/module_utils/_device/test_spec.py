@@ -10,7 +10,13 @@ import pytest
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils._device.options import DEVICE_OPTIONS
 from ansible_collections.virtmem.libvirt.plugins.module_utils._device.spec import read_device_spec
-from ansible_collections.virtmem.libvirt.tests.unit.plugins.module_utils.models import GIB, KIB, MIB, device_spec, refused
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.module_utils.models import (
+    GIB,
+    KIB,
+    MIB,
+    device_spec,
+    refused,
+)
 
 EMPTY = {**dict.fromkeys(DEVICE_OPTIONS), "alias": None, "driver": None, "model": "virtio-mem"}
 UUID = "6a4c5c3e-7c30-4a1d-9f0e-0d6a3f0b7d5e"
@@ -27,16 +33,29 @@ UUID = "6a4c5c3e-7c30-4a1d-9f0e-0d6a3f0b7d5e"
         ),
         ({"node": 0, "slot": 0, "access": "shared"}, {"node": 0, "slot": 0, "access": "shared"}),
         ({"discard": False, "dynamic_memslots": False}, {"discard": False, "dynamic_memslots": False}),
-        ({"node_mask": "1,0", "guest_address": "0x10", "pci_address": "04:00.0"},
-         {"node_mask": "0-1", "guest_address": 16, "pci_address": "0000:04:00.0"}),
+        (
+            {"node_mask": "1,0", "guest_address": "0x10", "pci_address": "04:00.0"},
+            {"node_mask": "0-1", "guest_address": 16, "pci_address": "0000:04:00.0"},
+        ),
         ({"uuid": UUID.upper(), "path": "/x"}, {"uuid": UUID, "path": "/x"}),
         ({"pmem": True, "readonly": True}, {"pmem": True, "readonly": True}),
         ({"pmem": False, "readonly": False}, {"pmem": None, "readonly": None}),
         ({"driver": {"iommu": True, "ats": None, "packed": False}}, {"iommu": True, "packed": False}),
         ({"driver": {}}, {}),
     ],
-    ids=["nothing", "sizes", "more sizes", "numbers", "false is stated", "normal forms", "uuid and path", "elements",
-         "no elements", "driver", "no driver"],
+    ids=[
+        "nothing",
+        "sizes",
+        "more sizes",
+        "numbers",
+        "false is stated",
+        "normal forms",
+        "uuid and path",
+        "elements",
+        "no elements",
+        "driver",
+        "no driver",
+    ],
 )
 def test_read(params, stated):
     assert read_device_spec(0, {**EMPTY, **params}) == device_spec(**stated)

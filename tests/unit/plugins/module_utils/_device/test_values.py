@@ -183,7 +183,21 @@ def test_a_path(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "dev", "./x", "/a\nb", "/a\x00", "/a\x1f", "/\x7f", "/\x9f", "/\ud800", "/\udfff", "/\ufffe", "/\uffff"]
+    "text",
+    [
+        "",
+        "dev",
+        "./x",
+        "/a\nb",
+        "/a\x00",
+        "/a\x1f",
+        "/\x7f",
+        "/\x9f",
+        f"/{chr(0xD800)}",
+        f"/{chr(0xDFFF)}",
+        "/\ufffe",
+        "/\uffff",
+    ],
 )
 def test_a_path_that_can_not_be_written(text):
     error = refused("unsupported", _path, text, "devices[3]")

@@ -126,9 +126,7 @@ def test_settle_rounds_to_what_was_reached_and_keeps_geometry():
 
 @pytest.mark.parametrize("scopes", [["live"], ["live", "config"]], ids=["live", "both"])
 def test_settle_where_all_was_asked_before_and_nothing_is_written(scopes):
-    stage = Stage(
-        one(), device(), guest=Guest(highest=GIB), settled=False, scopes=scopes, on_partial="settle"
-    ).run()
+    stage = Stage(one(), device(), guest=Guest(highest=GIB), settled=False, scopes=scopes, on_partial="settle").run()
     assert stage.error is None
     assert stage.done == [("resize", scope) for scope in scopes]
     assert stage.domain.requested() == GIB

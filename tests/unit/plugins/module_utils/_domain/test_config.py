@@ -321,10 +321,18 @@ DEFINES = {
     "a maximum": (replace(BEFORE, maximum=None), BEFORE, True),
     "a maximum no more": (BEFORE, replace(BEFORE, maximum=None), True),
     "no slots at all": (NO_SLOTS, with_devices(FIRST, LAST, NEW, before=NO_SLOTS), False),
-    "a slot is left": (replace(BEFORE, slots=3), with_devices(FIRST, LAST, NEW, before=replace(BEFORE, slots=3)), False),
+    "a slot is left": (
+        replace(BEFORE, slots=3),
+        with_devices(FIRST, LAST, NEW, before=replace(BEFORE, slots=3)),
+        False,
+    ),
     "a balloon": (BEFORE, replace(BEFORE, current_memory=GIB), True),
     "a balloon no more": (replace(BEFORE, current_memory=GIB), BEFORE, True),
-    "boot memory and with it the balloon's size": (BEFORE, replace(BEFORE, total=BEFORE.total + GIB, current_memory=3 * GIB), True),
+    "boot memory and with it the balloon's size": (
+        BEFORE,
+        replace(BEFORE, total=BEFORE.total + GIB, current_memory=3 * GIB),
+        True,
+    ),
     "a DIMM that goes, and with it the balloon's size": (
         definition(CONFIG, device("dimm", GIB, index=1), current=3 * GIB),
         definition(CONFIG, current=2 * GIB),

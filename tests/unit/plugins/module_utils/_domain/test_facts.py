@@ -72,7 +72,9 @@ def test_device_facts():
 
 
 def test_a_saved_state_is_warned_of():
-    assert saved_warning(DomainState("web1", "u", "shutoff", False, True, saved=True)).startswith("web1 has a saved state")
+    assert saved_warning(DomainState("web1", "u", "shutoff", False, True, saved=True)).startswith(
+        "web1 has a saved state"
+    )
 
 
 DIMM, PMEM = device("dimm", GIB), device("nvdimm", 3 * GIB)
@@ -90,7 +92,9 @@ DIMM, PMEM = device("dimm", GIB), device("nvdimm", 3 * GIB)
     ],
 )
 def test_memory_in_sums(changes, statistics, balloon):
-    found = replace(definition(replace(LIVE, requested=4 * GIB, current=GIB), CONFIG, DIMM, PMEM, current=3 * GIB), **changes)
+    found = replace(
+        definition(replace(LIVE, requested=4 * GIB, current=GIB), CONFIG, DIMM, PMEM, current=3 * GIB), **changes
+    )
     assert memory_facts(found, statistics) == {
         "boot": 2 * GIB,
         "plugged": 2 * GIB,
@@ -129,7 +133,9 @@ def test_balloon_target(current, balloon, target):
 
 def test_options_by_dotted_names():
     full = definition(
-        backing=Backing(hugepages=(HugePage(GIB, "0"),), source="memfd", allocation_mode="immediate", allocation_threads=2),
+        backing=Backing(
+            hugepages=(HugePage(GIB, "0"),), source="memfd", allocation_mode="immediate", allocation_threads=2
+        ),
         tuning=Tuning(GIB, MIB),
         placement=Placement("strict", "0"),
         memballoon=Balloon("virtio", True, None, 5),

@@ -88,7 +88,11 @@ DRIFT = {
         OFF,
         [("0000:09:00.0", "state", "present", "absent")],
     ),
-    "a device without a name": (definition(LIVE, replace(NEW, alias=None)), OFF, [(None, "state", "present", "absent")]),
+    "a device without a name": (
+        definition(LIVE, replace(NEW, alias=None)),
+        OFF,
+        [(None, "state", "present", "absent")],
+    ),
     "a device that only the stored definition names": (
         definition(replace(LIVE, alias=None, pci_address=None)),
         definition(replace(CONFIG, requested=GIB)),

@@ -215,9 +215,12 @@ def test_a_new_device_is_judged(stated, code, words):
 
 def test_one_device_needs_a_slot():
     with refused("exceeds_max_memory", "memory slots"):
-        planned(one(size=GIB), definition(slots=0), [match(device_spec(size=GIB), name="x")], platform=Platform(
-            replace(NEW, libvirt=(9, 0, 0)), 2 * MIB
-        ))
+        planned(
+            one(size=GIB),
+            definition(slots=0),
+            [match(device_spec(size=GIB), name="x")],
+            platform=Platform(replace(NEW, libvirt=(9, 0, 0)), 2 * MIB),
+        )
 
 
 # ---------------------------------------------------------------------------------------------------- one that is to leave
@@ -228,7 +231,14 @@ LEAVING = {
     # name: live, match, task's parts, unplugging, kept because of, what is left
     "it is unplugged": ({}, LEAVES, {}, True, False, []),
     "nobody waits": ({}, LEAVES, {"wait": False}, False, True, [(0, 2 * GIB)]),
-    "nobody waits, and it is empty": ({}, replace(LEAVES, live=replace(LIVE, current=0)), {"wait": False}, True, False, []),
+    "nobody waits, and it is empty": (
+        {},
+        replace(LEAVES, live=replace(LIVE, current=0)),
+        {"wait": False},
+        True,
+        False,
+        [],
+    ),
     "the machine can't": ({"machine": "pc-q35-8.0"}, LEAVES, {}, False, True, [(0, 0)]),
     "the machine can't, and nobody waits": ({"machine": "pc-q35-8.0"}, LEAVES, {"wait": False}, False, True, [(0, 0)]),
 }
@@ -298,7 +308,11 @@ def test_a_device_that_is_there(name):
     ("stated", "code", "words"),
     [
         ({"size": 16 * GIB}, "immutable", "ua-a: a running guest's device can't change size from 8 GiB to 16 GiB"),
-        ({"access": "shared", "size": GIB * 9}, "immutable", "change size from 8 GiB to 9 GiB, access from none to shared"),
+        (
+            {"access": "shared", "size": GIB * 9},
+            "immutable",
+            "change size from 8 GiB to 9 GiB, access from none to shared",
+        ),
         ({"block": 3 * MIB}, "block_invalid", "devices[0]: block"),
         ({"requested": 9 * GIB}, "exceeds_device_size", "devices[0]: requested"),
     ],
@@ -370,7 +384,9 @@ def test_another_shape_at_the_next_start(other):
     assert planned(DomainSpec(memory=30 * GIB), PAIR, BOTH, config=config).awaited
 
 
-@pytest.mark.parametrize("change", [{"node": 1}, {"block": 4 * MIB}, {"size": 9 * GIB}, {"model": "dimm"}, {"node": None}])
+@pytest.mark.parametrize(
+    "change", [{"node": 1}, {"block": 4 * MIB}, {"size": 9 * GIB}, {"model": "dimm"}, {"node": None}]
+)
 def test_another_shape_of_a_device_at_the_next_start(change):
     config = definition(PAIR.devices[0], replace(PAIR.devices[1], **change))
     assert planned(DomainSpec(memory=30 * GIB), PAIR, BOTH, config=config).awaited
@@ -408,7 +424,13 @@ def test_a_new_device_counts_as_growth_of_what_it_is_asked_for():
 
 @pytest.mark.parametrize(
     ("current", "requested", "awaited", "waits"),
-    [(2 * GIB, 2 * GIB, True, False), (GIB, 2 * GIB, True, True), (None, 2 * GIB, True, True), (None, 0, True, False), (GIB, 2 * GIB, False, False)],
+    [
+        (2 * GIB, 2 * GIB, True, False),
+        (GIB, 2 * GIB, True, True),
+        (None, 2 * GIB, True, True),
+        (None, 0, True, False),
+        (GIB, 2 * GIB, False, False),
+    ],
 )
 def test_a_wait_where_the_guest_is_not_there(current, requested, awaited, waits):
     there = replace(LIVE, current=current, requested=requested)

@@ -75,7 +75,15 @@ def test_values(name, value, text):
 
 
 ALL = {
-    *("boot", "numa", "maximum.size", "maximum.slots", "backing.locked", "backing.allocation.mode", "tuning.hard_limit"),
+    *(
+        "boot",
+        "numa",
+        "maximum.size",
+        "maximum.slots",
+        "backing.locked",
+        "backing.allocation.mode",
+        "tuning.hard_limit",
+    ),
     *("placement.mode", "balloon.model", "balloon.target"),
 }
 
@@ -89,7 +97,10 @@ ALL = {
         (DomainSpec(numa=()), ["boot", "numa"]),
         (DomainSpec(maximum=GIB), ["maximum.size"]),
         (DomainSpec(slots=0), ["maximum.slots"]),
-        (DomainSpec(backing={"locked": True, "allocation_mode": "ondemand"}), ["backing.allocation.mode", "backing.locked"]),
+        (
+            DomainSpec(backing={"locked": True, "allocation_mode": "ondemand"}),
+            ["backing.allocation.mode", "backing.locked"],
+        ),
         (DomainSpec(tuning={"hard_limit": None}), ["tuning.hard_limit"]),
         (DomainSpec(placement={"mode": "strict"}), ["placement.mode"]),
         (DomainSpec(balloon={"model": "none"}), ["balloon.model"]),
@@ -118,7 +129,12 @@ OPTIONS = {
     "no preparation": (DomainSpec(tuning={}), BARE, {}, []),
     "prepared already": (DomainSpec(devices=()), {"cells": 2}, {"cells": 1}, []),
     "a maximum that goes": (DomainSpec(slots=2), {"slots": 2}, {"maximum": None, "slots": 2}, []),
-    "an option of a group that the guest has not": (DomainSpec(slots=2), {"maximum": None}, {"slots": 2}, ["maximum.slots"]),
+    "an option of a group that the guest has not": (
+        DomainSpec(slots=2),
+        {"maximum": None},
+        {"slots": 2},
+        ["maximum.slots"],
+    ),
     "one device is about no options": (replace(one(), slots=2), {}, {"slots": 2}, []),
     "backing": (DomainSpec(backing={"locked": True}), {}, {"backing": Backing(locked=True)}, ["backing.locked"]),
 }
@@ -133,9 +149,7 @@ def test_options(name):
 
 
 def test_an_option_is_told_with_its_value_then():
-    (found,) = pending_changes(
-        definition(), definition(tuning=LIMIT), DomainSpec(tuning={"hard_limit": GIB}), [], {}
-    )
+    (found,) = pending_changes(definition(), definition(tuning=LIMIT), DomainSpec(tuning={"hard_limit": GIB}), [], {})
     assert found == Pending("tuning.hard_limit", {"tuning.hard_limit": GIB})
 
 
@@ -163,7 +177,13 @@ DEVICES = {
     "one that only the guest has": (DomainSpec(devices=()), [LIVE], [], [SILENT], []),
     "another size": (DomainSpec(devices=()), [LIVE], [LARGER], [STATED], [Pending("ua-a", {"size": 16 * GIB})]),
     "another size of one that is not listed": (DomainSpec(devices=()), [LIVE], [LARGER], [SILENT], []),
-    "another size, with memory": (DomainSpec(memory=GIB), [LIVE], [LARGER], [SILENT], [Pending("ua-a", {"size": 16 * GIB})]),
+    "another size, with memory": (
+        DomainSpec(memory=GIB),
+        [LIVE],
+        [LARGER],
+        [SILENT],
+        [Pending("ua-a", {"size": 16 * GIB})],
+    ),
     "another size of a new live device": (
         DomainSpec(devices=()),
         [replace(LIVE, index=-1)],

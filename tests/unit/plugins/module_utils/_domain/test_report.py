@@ -112,9 +112,7 @@ def text_of(live, config=None, spec=None):
 
 def test_diff_is_for_people():
     config = replace(DEVICE, current=None, guest_address=None, pci_address="0000:05:00.0")
-    before, after = (
-        text_of(replace(DEVICE, requested=size), replace(config, requested=size)) for size in (GIB, 0)
-    )
+    before, after = (text_of(replace(DEVICE, requested=size), replace(config, requested=size)) for size in (GIB, 0))
     changed = [(old, new) for old, new in zip(before.splitlines(), after.splitlines()) if old != new]
     assert changed == [
         ('    <requested unit="KiB">1048576</requested>', '    <requested unit="KiB">0</requested>'),

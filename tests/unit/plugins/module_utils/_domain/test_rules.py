@@ -189,9 +189,19 @@ def test_a_target_counts_dimms():
         ),
         ([NumaCell(0, GIB, "0-4")], [], NEWEST, ("unsupported", "has 4 vCPUs, so there is no vCPU 4.")),
         ([NumaCell(0, GIB, "3"), NumaCell(1, 0)], [], NEWEST, None),
-        ([NumaCell(0, GIB), NumaCell(1, 0)], [], NEW, ("unsupported", "a NUMA node without memory needs libvirt 11.8.0")),
+        (
+            [NumaCell(0, GIB), NumaCell(1, 0)],
+            [],
+            NEW,
+            ("unsupported", "a NUMA node without memory needs libvirt 11.8.0"),
+        ),
         ([NumaCell(0, GIB)], [replace(CONFIG, node=None)], NEWEST, None),
-        ([NumaCell(0, GIB)], [replace(CONFIG, node=1)], NEWEST, ("node_not_found", "sits on node 1, which would be gone")),
+        (
+            [NumaCell(0, GIB)],
+            [replace(CONFIG, node=1)],
+            NEWEST,
+            ("node_not_found", "sits on node 1, which would be gone"),
+        ),
         ([NumaCell(0, GIB), NumaCell(1, GIB)], [replace(CONFIG, node=1)], NEWEST, None),
     ],
 )
@@ -216,7 +226,12 @@ def test_a_vcpu_that_there_is_not():
     ("spec", "changes", "versions", "words"),
     [
         (DomainSpec(backing={"allocation_threads": 2}), {}, NEW, None),
-        (DomainSpec(backing={"allocation_threads": 2}), {}, Versions((8, 1, 0), (7, 2, 0)), "allocation.threads needs libvirt"),
+        (
+            DomainSpec(backing={"allocation_threads": 2}),
+            {},
+            Versions((8, 1, 0), (7, 2, 0)),
+            "allocation.threads needs libvirt",
+        ),
         (DomainSpec(slots=0), {}, OLD, "maximum.slots: libvirt needs at least one slot"),
         (DomainSpec(slots=1), {}, OLD, None),
         (DomainSpec(slots=0), {"maximum": None, "slots": 0}, OLD, None),
@@ -261,9 +276,17 @@ TOTALS = {
     "a byte for the slots": ({"maximum": 2 * GIB + 1, "devices": (), "total": 2 * GIB}, NEW, None),
     "nothing for no slots": ({"maximum": 2 * GIB, "devices": (), "total": 2 * GIB, "slots": 0}, NEW, None),
     "a slot each": ({"slots": 1}, OLD, None),
-    "a slot too few": ({"slots": 0}, OLD, ("exceeds_max_memory", "has 0 memory slots, and 1 devices would need one each")),
+    "a slot too few": (
+        {"slots": 0},
+        OLD,
+        ("exceeds_max_memory", "has 0 memory slots, and 1 devices would need one each"),
+    ),
     "no slot needed": ({"slots": 0}, NEW, None),
-    "a slot for a DIMM": ({"slots": 0, "devices": (device("dimm"),)}, NEW, ("exceeds_max_memory", "1 devices would need")),
+    "a slot for a DIMM": (
+        {"slots": 0, "devices": (device("dimm"),)},
+        NEW,
+        ("exceeds_max_memory", "1 devices would need"),
+    ),
 }
 
 
@@ -280,7 +303,9 @@ def test_totals(name):
         check_totals(planned, planned, versions)  # as it was before
 
 
-@pytest.mark.parametrize("change", [{"maximum": 9 * GIB}, {"slots": 9}, {"total": 80 * GIB}, {"devices": (CONFIG, CONFIG)}])
+@pytest.mark.parametrize(
+    "change", [{"maximum": 9 * GIB}, {"slots": 9}, {"total": 80 * GIB}, {"devices": (CONFIG, CONFIG)}]
+)
 def test_totals_are_judged_if_any_of_them_changes(change):
     over = replace(BEFORE, maximum=9 * GIB, slots=1, total=70 * GIB)
     changed = replace(over, **change) if "maximum" not in change else replace(over, maximum=8 * GIB)

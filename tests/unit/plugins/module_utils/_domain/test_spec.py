@@ -34,9 +34,7 @@ def read(**params):
     return read_domain_spec({**dict.fromkeys(NAMES), "purge_devices": False, **params})
 
 
-BACKING = dict.fromkeys(
-    ("hugepages", "source", "access", "allocation", "locked", "nosharepages", "discard")
-)
+BACKING = dict.fromkeys(("hugepages", "source", "access", "allocation", "locked", "nosharepages", "discard"))
 TUNING = dict.fromkeys(("hard_limit", "soft_limit", "swap_hard_limit"))
 PAGE = {"size": None, "nodeset": None}
 DEVICE = dict.fromkeys(("model", "alias", "size", "requested"))
@@ -54,7 +52,14 @@ READ = {
     ),
     "no cells": ({"numa": []}, {"numa": ()}),
     "backing": (
-        {"backing": {**BACKING, "source": "memfd", "locked": False, "allocation": {"mode": "immediate", "threads": None}}},
+        {
+            "backing": {
+                **BACKING,
+                "source": "memfd",
+                "locked": False,
+                "allocation": {"mode": "immediate", "threads": None},
+            }
+        },
         {"backing": {"source": "memfd", "locked": False, "allocation_mode": "immediate"}},
     ),
     "no huge pages": ({"backing": {**BACKING, "hugepages": []}}, {"backing": {"hugepages": None}}),

@@ -166,7 +166,14 @@ def test_memory(memory, free, pinned, requested):
             "memory: 7 GiB contradicts devices, which add up to 6 GiB",
             {"memory": 7 * GIB, "nearest": 6 * GIB},
         ),
-        (4 * GIB, [], [], "exceeds_device_size", "virtio-mem devices of 0.", {"memory": 4 * GIB, "nearest": 3 * GIB, "room": 9 * GIB}),
+        (
+            4 * GIB,
+            [],
+            [],
+            "exceeds_device_size",
+            "virtio-mem devices of 0.",
+            {"memory": 4 * GIB, "nearest": 3 * GIB, "room": 9 * GIB},
+        ),
     ],
 )
 def test_memory_that_devices_can_not_give(memory, free, pinned, code, words, details):
@@ -177,7 +184,11 @@ def test_memory_that_devices_can_not_give(memory, free, pinned, code, words, det
 
 @pytest.mark.parametrize(
     ("maximum", "room", "words"),
-    [(20 * GIB, 9 * GIB, "has room for a further device of 9 GiB"), (11 * GIB, 0, "needs a larger maximum"), (None, 0, "larger maximum")],
+    [
+        (20 * GIB, 9 * GIB, "has room for a further device of 9 GiB"),
+        (11 * GIB, 0, "needs a larger maximum"),
+        (None, 0, "larger maximum"),
+    ],
 )
 def test_memory_that_a_further_device_could_give(maximum, room, words):
     with refused("exceeds_device_size") as caught:
@@ -254,7 +265,12 @@ EMPTY = definition(maximum=10 * GIB)
 IMPLIED = {
     # name: spec, live, config, what the new devices state
     "it fills the maximum": (DomainSpec(memory=3 * GIB), EMPTY, EMPTY, [{"size": 8 * GIB, "node": 0}]),
-    "it fills the maximum of a stopped domain": (DomainSpec(memory=3 * GIB), None, EMPTY, [{"size": 8 * GIB, "node": 0}]),
+    "it fills the maximum of a stopped domain": (
+        DomainSpec(memory=3 * GIB),
+        None,
+        EMPTY,
+        [{"size": 8 * GIB, "node": 0}],
+    ),
     "boot memory is enough": (DomainSpec(memory=2 * GIB), EMPTY, EMPTY, []),
     "one for each node": (
         DomainSpec(memory=6 * GIB),
@@ -262,7 +278,12 @@ IMPLIED = {
         None,
         [{"size": 3 * GIB, "node": 0}, {"size": 3 * GIB, "node": 1}],
     ),
-    "just large enough": (DomainSpec(memory=3 * GIB + 1), None, definition(maximum=None), [{"size": GIB + 2 * MIB, "node": 0}]),
+    "just large enough": (
+        DomainSpec(memory=3 * GIB + 1),
+        None,
+        definition(maximum=None),
+        [{"size": GIB + 2 * MIB, "node": 0}],
+    ),
     "just large enough, for two nodes": (
         DomainSpec(memory=5 * GIB),
         None,
@@ -270,8 +291,18 @@ IMPLIED = {
         [{"size": GIB // 2, "node": 0}, {"size": GIB // 2, "node": 1}],
     ),
     "no cell yet": (DomainSpec(memory=3 * GIB), None, definition(maximum=None, cells=0), [{"size": GIB, "node": 0}]),
-    "no cell on s390x": (DomainSpec(memory=3 * GIB), None, definition(maximum=None, cells=0, arch="s390x"), [{"size": GIB}]),
-    "the guest's room": (DomainSpec(memory=3 * GIB), definition(maximum=4 * GIB), EMPTY, [{"size": 2 * GIB, "node": 0}]),
+    "no cell on s390x": (
+        DomainSpec(memory=3 * GIB),
+        None,
+        definition(maximum=None, cells=0, arch="s390x"),
+        [{"size": GIB}],
+    ),
+    "the guest's room": (
+        DomainSpec(memory=3 * GIB),
+        definition(maximum=4 * GIB),
+        EMPTY,
+        [{"size": 2 * GIB, "node": 0}],
+    ),
     "the guest has too little room": (
         DomainSpec(memory=5 * GIB),
         definition(maximum=4 * GIB),
@@ -284,7 +315,12 @@ IMPLIED = {
         EMPTY,
         [{"size": 2 * GIB, "node": 0}],
     ),
-    "the guest has no room at all": (DomainSpec(memory=3 * GIB), definition(maximum=None), EMPTY, [{"size": 8 * GIB, "node": 0}]),
+    "the guest has no room at all": (
+        DomainSpec(memory=3 * GIB),
+        definition(maximum=None),
+        EMPTY,
+        [{"size": 8 * GIB, "node": 0}],
+    ),
     "the task lists one": (DomainSpec(memory=3 * GIB, devices=(device_spec(size=GIB),)), EMPTY, EMPTY, []),
     "the task purges": (DomainSpec(memory=3 * GIB, devices=(), purge=True), EMPTY, EMPTY, []),
     "the task lists a DIMM": (

@@ -40,4 +40,10 @@ def test_an_outcome_is_its_own():
     one, other = Outcome(), Outcome()
     one.done.append(Step("wait", "live", LIVE))
     one.warnings.append("x")
-    assert (other.done, other.warnings, other.kept_because, other.fell_short, other.restored) == ([], [], None, False, False)
+    assert (other.done, other.warnings, other.kept_because, other.fell_short, other.restored) == (
+        [],
+        [],
+        None,
+        False,
+        False,
+    )

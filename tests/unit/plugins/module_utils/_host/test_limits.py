@@ -29,7 +29,11 @@ from ansible_collections.virtmem.libvirt.tests.unit.plugins.module_utils.models 
     refused,
 )
 
-NODES = (HostNode(0, 32 * GIB, {2 * MIB: 4 * GIB, GIB: 2 * GIB}), HostNode(1, 16 * GIB, {2 * MIB: GIB}), HostNode(2, 8 * GIB))
+NODES = (
+    HostNode(0, 32 * GIB, {2 * MIB: 4 * GIB, GIB: 2 * GIB}),
+    HostNode(1, 16 * GIB, {2 * MIB: GIB}),
+    HostNode(2, 8 * GIB),
+)
 TOTALS = HostMemoryTotals(
     total=60 * GIB,
     reserve=GIB,

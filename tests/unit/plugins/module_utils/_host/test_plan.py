@@ -39,7 +39,6 @@ from ansible_collections.virtmem.libvirt.tests.unit.plugins.module_utils.models 
     refused,
 )
 
-
 NO = VirtmemError("guest_needs_memory", "No.")
 
 
@@ -66,7 +65,9 @@ def amounts(found):
 
 
 def test_what_a_guest_is_asked_to_have_and_has():
-    found = definition(replace(LIVE, requested=4 * GIB, current=GIB), CONFIG, device("dimm", GIB), device("nvdimm", GIB))
+    found = definition(
+        replace(LIVE, requested=4 * GIB, current=GIB), CONFIG, device("dimm", GIB), device("nvdimm", GIB)
+    )
     assert (requested_of(found), current_of(found)) == (9 * GIB, 4 * GIB)
 
 
@@ -131,12 +132,20 @@ def test_what_a_share_needs(scopes, demand, needs):
     [
         (guest(memory=11 * GIB), "exceeds_device_size", "memory: 11 GiB"),
         (guest(memory=GIB), "immutable", "memory: 1 GiB"),
-        (guest(devices=False, memory=3 * GIB), "device_not_found", "a has no virtio-mem device, so it always has 2 GiB"),
+        (
+            guest(devices=False, memory=3 * GIB),
+            "device_not_found",
+            "a has no virtio-mem device, so it always has 2 GiB",
+        ),
         (guest(devices=False, memory=GIB), "device_not_found", "always has 2 GiB"),
         (guest(minimum=11 * GIB), "exceeds_device_size", "domains[0].min: 11 GiB is more than a can have"),
         (guest(devices=False, minimum=11 * GIB), "device_not_found", "a has no virtio-mem device"),
         (guest(maximum=GIB), "immutable", "domains[0].max: 1 GiB is less than boot memory and DIMMs give a, 2 GiB"),
-        (guest(minimum=3 * GIB + 1, maximum=3 * GIB + 2), "not_multiple_of_block", "domains[0]: a can't have anything from"),
+        (
+            guest(minimum=3 * GIB + 1, maximum=3 * GIB + 2),
+            "not_multiple_of_block",
+            "domains[0]: a can't have anything from",
+        ),
     ],
 )
 def test_a_share_that_contradicts(found, code, words):
@@ -152,7 +161,14 @@ def test_a_share_that_contradicts(found, code, words):
 PLANS = {
     # name: policy, size of the host, guests, goals in GiB, who has steps, who is refused
     "fixed": ("fixed", 64, [guest("a"), guest("b", requested=1)], {"a": 4, "b": 3}, {"a": 0, "b": 0}, {}),
-    "fixed, with a size": ("fixed", 64, [guest("a", memory=5 * GIB), guest("b")], {"a": 5, "b": 4}, {"a": 3, "b": 0}, {}),
+    "fixed, with a size": (
+        "fixed",
+        64,
+        [guest("a", memory=5 * GIB), guest("b")],
+        {"a": 5, "b": 4},
+        {"a": 3, "b": 0},
+        {},
+    ),
     "fair": ("fair", 12, [guest("a"), guest("b")], {"a": 6, "b": 6}, {"a": 3, "b": 3}, {}),
     "fair, by weight": ("fair", 12, [guest("a"), guest("b", weight=3)], {"a": 3, "b": 9}, {"a": 3, "b": 3}, {}),
     "demand": (
@@ -201,7 +217,9 @@ def test_other_guests_come_first():
 
 def test_a_guest_whose_steps_can_not_be_planned_is_refused_and_stays_as_it_is():
     live = definition(replace(LIVE, access="shared"))
-    odd = HostGuest(GuestSpec("", "a"), observed(live, definition(replace(CONFIG, size=GIB)), "a"), ("live", "config"), HOST)
+    odd = HostGuest(
+        GuestSpec("", "a"), observed(live, definition(replace(CONFIG, size=GIB)), "a"), ("live", "config"), HOST
+    )
     plan = plan_host([odd], [], HostSpec((), "fair"), totals(9))
     assert list(plan.refused) == ["a"]
     assert (plan.plans, amounts(plan.goals)) == ({}, {"a": 4})

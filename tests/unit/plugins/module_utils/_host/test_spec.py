@@ -22,7 +22,9 @@ GUEST = {"domain": "web1", "memory": None, "min": None, "max": None, "weight": 1
 
 def read(*guests, **params):
     domains = [{**GUEST, **guest} for guest in guests]
-    return read_host_spec({"policy": "fair", "reserve": "1GiB", "guest_reserve": "128MiB", "domains": domains, **params})
+    return read_host_spec(
+        {"policy": "fair", "reserve": "1GiB", "guest_reserve": "128MiB", "domains": domains, **params}
+    )
 
 
 @pytest.mark.parametrize(
@@ -67,7 +69,9 @@ def test_what_can_not_be_read(guest, params, code, words):
 
 
 UUID = "6a4c5c3e-7c30-4a1d-9f0e-0d6a3f0b7d5e"
-STATES = [DomainState(name, uuid, "running", True, True) for name, uuid in (("web2", "x"), ("web1", UUID), ("db[1]", "y"))]
+STATES = [
+    DomainState(name, uuid, "running", True, True) for name, uuid in (("web2", "x"), ("web1", UUID), ("db[1]", "y"))
+]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +86,16 @@ STATES = [DomainState(name, uuid, "running", True, True) for name, uuid in (("we
         (["web3", "x*", "web1"], {"web1": 2}, [0, 1]),
         ([], {}, []),
     ],
-    ids=["name", "pattern", "the first that means it", "all", "UUID", "a name that looks like a pattern", "missing", "none"],
+    ids=[
+        "name",
+        "pattern",
+        "the first that means it",
+        "all",
+        "UUID",
+        "a name that looks like a pattern",
+        "missing",
+        "none",
+    ],
 )
 def test_which_domains_are_meant(wanted, found, missing):
     spec = HostSpec(tuple(GuestSpec(f"domains[{number}]", text) for number, text in enumerate(wanted)))
