@@ -66,7 +66,14 @@ PYTEST = (
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # it is loaded before, once for all that are forked
 )
 # As tests/unit/conftest.py has it: the same examples each time.
-hypothesis.settings.register_profile("mutants", deadline=None, derandomize=True, database=None, max_examples=50)
+hypothesis.settings.register_profile(
+    "mutants",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    max_examples=50,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],  # of the machine
+)
 hypothesis.settings.load_profile("mutants")
 
 
