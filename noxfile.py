@@ -192,7 +192,8 @@ def mutants(session: nox.Session) -> None:
     """Change what is pure in module_utils, one thing at a time: do its own tests notice? Hours. [-- FILE ...]"""
     install(session, "mutants")
     place = tree.arrange("mutants")
-    session.env.update(PYTHONPATH=str(tree.collections_path(place)))
+    # Each mutant imports all else anew: what is compiled is kept.
+    session.env.update(PYTHONPATH=str(tree.collections_path(place)), PYTHONDONTWRITEBYTECODE=None)
     with session.chdir(place):
         session.run("python", "-m", "tools.mutants", *session.posargs)
 

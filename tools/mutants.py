@@ -42,7 +42,16 @@ _SWAPS = (
     *("Eq_NotEq", "NotEq_Eq", "Lt_LtE", "Lt_GtE", "LtE_Lt", "LtE_Gt", "Gt_GtE", "Gt_LtE", "GtE_Gt", "GtE_Lt"),
     *("Is_IsNot", "IsNot_Is"),
 )
-_SUMS = ("Add_Sub", "Sub_Add", "Mul_FloorDiv", "FloorDiv_Mul", "Mod_FloorDiv", "BitAnd_BitOr", "BitOr_BitAnd", "LShift_RShift")
+_SUMS = (
+    "Add_Sub",
+    "Sub_Add",
+    "Mul_FloorDiv",
+    "FloorDiv_Mul",
+    "Mod_FloorDiv",
+    "BitAnd_BitOr",
+    "BitOr_BitAnd",
+    "LShift_RShift",
+)
 OPERATORS = (
     *(f"core/ReplaceComparisonOperator_{swap}" for swap in _SWAPS),
     *(f"core/ReplaceBinaryOperator_{swap}" for swap in _SUMS),
@@ -57,7 +66,14 @@ PYTEST = (
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # it is loaded before, once for all that are forked
 )
 # As tests/unit/conftest.py has it: the same examples each time.
-hypothesis.settings.register_profile("mutants", deadline=None, derandomize=True, database=None, max_examples=50)
+hypothesis.settings.register_profile(
+    "mutants",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    max_examples=50,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],  # of the machine
+)
 hypothesis.settings.load_profile("mutants")
 
 
@@ -83,7 +99,7 @@ def pure_files() -> list[str]:
 
 def mutants_of(text: str) -> Iterator[tuple[str, str]]:
     """Each mutant that can differ: what was done to which line, and the whole text."""
-    seen = {_code(text)}
+    seen = {_code(text), ""}
     for name in OPERATORS:
         operator = plugins.get_operator(name)()
         count = 0
@@ -100,8 +116,11 @@ def mutants_of(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _code(text: str) -> str:
-    """What is run of a text."""
-    tree = ast.parse(text)
+    """What is run of a text; nothing of one that is no Python (the * between parameters is no product)."""
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return ""
     for node in ast.walk(tree):
         if isinstance(node, ast.AnnAssign):
             node.annotation = ast.Constant(None)
@@ -143,11 +162,11 @@ def tests_of(name: str) -> list[str]:
 
 
 def known() -> dict[str, set[str]]:
-    """Mutants that are equal, by file: lines of EQUAL that are neither a file's name nor a reason."""
+    """Mutants that are equal, by file (* for all): lines of EQUAL that are neither a file's name nor a reason."""
     found: dict[str, set[str]] = {}
     name = ""
     for line in EQUAL.read_text().splitlines():
-        if line.endswith(".py:"):
+        if line.endswith(".py:") or line == "*:":
             name = line[:-1]
         elif "  ->  " in line:
             found.setdefault(name, set()).add(line.strip())
@@ -162,9 +181,11 @@ def look_at(name: str) -> list[str]:
         return ["no tests"]
     mutants = list(mutants_of(text))
     alive = [words for words, mutant in mutants if not killed(name, mutant, tests)]
-    equal = known().get(name, set())
+    equal = known().get(name, set()) | known().get("*", set())
     strange = [words for words in alive if words not in equal]
-    print(f"{name}: {len(mutants)} mutants, {len(alive)} alive, {len(strange)} of them not known to be equal", flush=True)
+    print(
+        f"{name}: {len(mutants)} mutants, {len(alive)} alive, {len(strange)} of them not known to be equal", flush=True
+    )
     for words in strange:
         print(f"    {words}", flush=True)
     return strange

@@ -7,14 +7,21 @@ from __future__ import annotations
 import functools
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from ansible_collections.virtmem.libvirt.tests.unit.plugins import running
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.hypervisor import FakeHypervisor
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.sizes import GIB
 
 # The same examples each time: a unit test that fails now and then helps nobody.
-settings.register_profile("steady", deadline=None, derandomize=True, database=None, max_examples=50)
+settings.register_profile(
+    "steady",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.too_slow],  # a busy machine is no fault of the code
+)
 # ./run fuzz wants new ones, and says the seed by which they come again.
 settings.register_profile("new", parent=settings.get_profile("steady"), derandomize=False, print_blob=True)
 settings.load_profile("steady")

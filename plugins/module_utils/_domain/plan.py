@@ -94,24 +94,11 @@ def _with_steps(
     if config:
         after["config"] = config
         steps += config_steps(plan.before["config"], config, matches, one_device=given.spec.one_device)
-    steps.sort(key=_order_leaving if live and (live.unplugging or live.kept_because) else _order)
+    # Where a device leaves the running guest, the stored definition keeps it until the guest has released it. Else nothing
+    # that is written waits for the guest.
+    leaving = bool(live and (live.unplugging or live.kept_because))
+    steps.sort(key=lambda step: step.scope == "config" if leaving else step.is_wait)
     return replace(plan, after=after, steps=tuple(steps), awaited=live.awaited if live else None)
-
-
-def _order(step: AnyStep) -> int:
-    """Live asks first, then the stored definition, then waiting."""
-    if step.is_wait:
-        return 2
-    return 1 if step.scope == "config" else 0
-
-
-def _order_leaving(step: AnyStep) -> int:
-    """Where a device leaves the running guest, the stored definition keeps it until the guest has released it."""
-    if step.is_wait:
-        return 1
-    if step.scope == "config":
-        return 3
-    return 2 if step.action == "detach" else 0
 
 
 def _matches(given: PlanInput, structure: Definition) -> list[Match]:

@@ -139,14 +139,15 @@ def _above(
 
 def _between(memory: int, left: int, wanted: int, free: t.Sequence[MemoryDevice]) -> VirtmemError:
     block = min(device.block for device in free)
-    below = memory - left
-    near = [below] + ([below + block] if wanted - left + block <= capacity(free) else [])
+    below = wanted - left
+    # Devices of several block sizes can't give each multiple of the smallest.
+    above = (size for size in range(below + block, capacity(free) + 1, block) if not spread(size, free)[1])
+    near = [memory - wanted + size for size in (below, next(above, below))]
     nearest = min(near, key=lambda size: abs(size - memory))
     return VirtmemError(
         "not_multiple_of_block",
         f"memory: {format_size(memory)} is not possible in whole blocks of {format_size(block)} on top of boot memory.",
-        hint=f"The nearest {'sizes that work are' if len(near) > 1 else 'size that works is'}"
-        f" {' and '.join(map(format_size, near))}.",
+        hint=f"The nearest sizes that work are {' and '.join(map(format_size, near))}.",
         details={"memory": memory, "block": block, "nearest": nearest},
     )
 

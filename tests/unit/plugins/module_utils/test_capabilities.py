@@ -234,3 +234,45 @@ def test_who_invents_a_node(libvirt, arch, invents):
 )
 def test_slots_that_a_new_maximum_gets(libvirt, dimms, slots):
     assert _capabilities.default_slots(Versions(libvirt, (8, 0, 0)), dimms) == slots
+
+
+def test_a_version_as_text():
+    assert _capabilities.version_text((9, 4, 0)) == "9.4.0"
+
+
+@pytest.mark.parametrize(
+    ("arch", "needs"), [("x86_64", True), ("aarch64", True), ("ppc64", False), ("ppc64le", False), ("s390x", False)]
+)
+def test_who_needs_a_node_for_a_maximum(arch, needs):
+    assert _capabilities.needs_cell(arch) is needs
+
+
+@pytest.mark.parametrize(("libvirt", "binds"), [((11, 10, 0), False), ((12, 0, 0), True)])
+def test_whether_a_node_mask_binds(libvirt, binds):
+    assert _capabilities.node_mask_binds(Versions(libvirt, (8, 0, 0))) is binds
+
+
+def test_what_a_host_is_told_to_lack():
+    """By the words of host_memory_info, with the reason in the same words."""
+    reasons = _capabilities.all_reasons(Versions((9, 0, 0), (7, 2, 22)), "x86_64")
+    assert {name for name, reason in reasons.items() if reason is None} == {
+        "virtio_mem",
+        "sgx_epc",
+        "allocation_threads",
+    }
+    assert reasons["virtio_mem_unplug"] == "virtio_mem_unplug needs QEMU 8.1.0 or later, this is 7.2.22"
+    assert reasons["device_driver"] == "device_driver needs libvirt 11.9.0 or later, this is 9.0.0"
+    assert set(_capabilities.all_reasons(Versions(NEWEST, NEWEST), "x86_64").values()) == {None}
+
+
+@pytest.mark.parametrize(
+    ("versions", "arch", "reason"),
+    [
+        (Versions(NEWEST, NEWEST), "ppc64le", "QEMU has no virtio-mem for ppc64le guests"),
+        (Versions((7, 8, 0), NEWEST), "x86_64", "virtio-mem needs libvirt 7.9.0 or later, this is 7.8.0"),
+    ],
+)
+def test_why_a_host_has_no_virtio_mem(versions, arch, reason):
+    told = _capabilities.all_reasons(versions, arch)["virtio_mem"]
+    assert told.startswith(reason)
+    assert not told.endswith(".")

@@ -124,6 +124,13 @@ def test_pairs(name):
         assert right is None or right in config
 
 
+def test_twins_pair_in_order():
+    """Also where nothing at all tells them apart."""
+    twins = [device(size=GIB, index=number) for number in range(3)]
+    found = pair_lists(list(twins), list(twins))
+    assert [(left.index, right.index) for left, right in found] == [(0, 0), (1, 1), (2, 2)]
+
+
 def test_by_geometry_the_places_fit():
     """Equal sizes pair, whatever their order in the two documents."""
     small, large = device(size=GIB, index=0), device(size=2 * GIB, index=1)

@@ -9,10 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import assume, example, given, strategies as st
+from hypothesis import example, given, strategies as st
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils._device.rules import (
     check_block,
+    check_device,
+    check_fits,
+    check_free_address,
     check_guest_address,
     check_hotpluggable,
     check_page_size,
@@ -24,33 +27,22 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._device.rules impo
     check_slot,
     choose_node,
     host_backing,
+    why_no_hotplug,
+    why_no_unplug,
 )
-from ansible_collections.virtmem.libvirt.plugins.module_utils._device.values import (
-    check_alias,
-    is_user_alias,
-    normal_guest_address,
-    normal_node_mask,
-    normal_pci_address,
-)
-from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.guards import (
-    check_guest_memory,
-    check_host_memory,
-)
-from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.spec import resolve_scopes
-from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
+from ansible_collections.virtmem.libvirt.plugins.module_utils._device.spec import check_features, check_options
+from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError, at
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     Backing,
     Binding,
     Definition,
-    DomainState,
-    GuestStatistics,
-    HostMemory,
     HugePage,
     MemoryDevice,
     NumaCell,
     Versions,
 )
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import format_size
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.module_utils import models
 
 MIB, GIB = 1024**2, 1024**3
 NEW = Versions((11, 3, 0), (10, 0, 13))
@@ -79,142 +71,6 @@ def holds(rule, *arguments):
     except VirtmemError:
         return False
     return True
-
-
-# ------------------------------------------------------------------------------------------------------------- scope
-
-
-@pytest.mark.parametrize(
-    ("scope", "active", "persistent", "scopes"),
-    [
-        ("auto", True, True, ("live", "config")),
-        ("auto", True, False, ("live",)),
-        ("auto", False, True, ("config",)),
-        ("live", True, True, ("live",)),
-        ("live", True, False, ("live",)),
-        ("live", False, True, None),
-        ("config", True, True, ("config",)),
-        ("config", False, True, ("config",)),
-        ("config", True, False, None),
-        ("both", True, True, ("live", "config")),
-        ("both", False, True, None),
-        ("both", True, False, None),
-    ],
-)
-def test_scopes(scope, active, persistent, scopes):
-    state = DomainState("web1", "", "running" if active else "shutoff", active, persistent)
-    if scopes is None:
-        error = refused("unsupported", resolve_scopes, scope, state)
-        assert f"scope={scope}" in error.message
-        assert "web1" in error.message
-        assert "scope=" in error.hint
-    else:
-        assert resolve_scopes(scope, state) == scopes
-
-
-def test_a_transient_domain_that_stopped_meanwhile_is_gone():
-    gone = DomainState("web1", "", "shutoff", active=False, persistent=False)
-    assert "web1" in refused("domain_not_found", resolve_scopes, "auto", gone).message
-
-
-# ------------------------------------------------------------------------------------------------------------- words
-
-
-@pytest.mark.parametrize("alias", ["ua-a", "ua-virtiomem0", "ua-A_b-9", "ua--", "ua-ua-"])
-def test_alias(alias):
-    check_alias(alias)
-    assert is_user_alias(alias)
-
-
-@pytest.mark.parametrize(
-    "alias", ["", "ua-", "ua", "virtiomem0", "ua-v.m0", "UA-a", "ua-a b", "ua-\u00e9", "ua-a\n", "ua-a/b"]
-)
-def test_alias_that_libvirt_drops(alias):
-    error = refused("unsupported", check_alias, alias)
-    check_alias(error.details["nearest"])
-    assert error.details["nearest"] in error.hint
-
-
-@given(st.text(max_size=20))
-def test_alias_offered_is_right(alias):
-    if not holds(check_alias, alias):
-        check_alias(refused("unsupported", check_alias, alias).details["nearest"])
-
-
-@pytest.mark.parametrize(
-    ("text", "address"),
-    [
-        ("0000:04:00.0", "0000:04:00.0"),
-        ("04:1f.7", "0000:04:1f.7"),
-        (" 0001:AB:00.1 ", "0001:ab:00.1"),
-        ("00:20.0", None),
-        ("00:00.8", None),
-        ("4:0.0", None),
-        ("0x04:00.0", None),
-        ("", None),
-        ("\u0660\u0660:00.0", None),
-    ],
-)
-def test_pci_address(text, address):
-    if address is None:
-        assert "pci_address" in refused("unsupported", normal_pci_address, text).message
-    else:
-        assert normal_pci_address(text) == address
-
-
-@pytest.mark.parametrize(
-    ("text", "normal"),
-    [
-        ("0", "0"),
-        ("0-1", "0-1"),
-        ("0,1", "0-1"),
-        ("3,1,0", "0-1,3"),
-        ("0-3,^2", "0-1,3"),
-        (" 0 - 1 , 3 ", "0-1,3"),
-        ("00", "0"),
-        ("16383", "16383"),
-    ],
-)
-def test_node_mask(text, normal):
-    assert normal_node_mask(text) == normal
-
-
-@pytest.mark.parametrize(
-    "text", ["", "all", "0-", "-1", "0,,1", "0;1", "0x1", "^", "1-2-3", "\u0661", "16384", "0-99999999999"]
-)
-def test_node_mask_nonsense(text):
-    assert "node_mask" in refused("unsupported", normal_node_mask, text).message
-
-
-@pytest.mark.parametrize("text", ["3-1", "^1", "1,^1"])
-def test_node_mask_without_a_node(text):
-    refused("unsupported", normal_node_mask, text)
-
-
-@pytest.mark.parametrize(
-    ("text", "address"),
-    [
-        ("0x140000000", 0x140000000),
-        (" 0X10 ", 16),
-        ("5368709120", 5368709120),
-        ("0", None),
-        (hex(2**64 - 1), 2**64 - 1),
-        (hex(2**64), None),
-        ("-1", None),
-        ("top", None),
-        ("", None),
-        ("1GiB", None),
-        ("9" * 5000, None),
-        ("1_000", None),
-        ("0b11", None),
-        ("٣", None),
-    ],
-)
-def test_guest_address_text(text, address):
-    if address is None:
-        assert refused("unsupported", normal_guest_address, text).hint
-    else:
-        assert normal_guest_address(text) == address
 
 
 # ---------------------------------------------------------------------------------------------------------- geometry
@@ -476,55 +332,7 @@ def test_pci_address_is_taken():
     assert error.hint
 
 
-# ------------------------------------------------------------------------------------------------------------ guards
-
-
-@pytest.mark.parametrize(
-    ("shrink", "usable", "fits"),
-    [
-        (GIB, None, True),
-        (GIB, GIB + 128 * MIB, True),
-        (GIB, GIB + 128 * MIB - 1, False),
-        (GIB, 0, False),
-    ],
-)
-def test_guest_memory(shrink, usable, fits):
-    arguments = (shrink, 128 * MIB, GuestStatistics(usable=usable), DEVICE)
-    if fits:
-        check_guest_memory(*arguments)
-    else:
-        error = refused("guest_needs_memory", check_guest_memory, *arguments)
-        assert "128 MiB" in error.message
-        assert "1 GiB" in error.message
-        assert error.details["usable"] == usable
-
-
-@given(sizes, sizes, sizes, blocks, st.data())
-def test_guest_memory_offered_is_right(usable, reserve, current, block, data):
-    current = current // block * block
-    device = replace(DEVICE, current=current, requested=current, block=block)
-    shrink = data.draw(st.integers(0, current // block)) * block
-    assume(not holds(check_guest_memory, shrink, reserve, GuestStatistics(usable=usable), device))
-    error = refused("guest_needs_memory", check_guest_memory, shrink, reserve, GuestStatistics(usable=usable), device)
-    nearest = error.details["nearest"]
-    assert current - shrink <= nearest <= current
-    assert nearest % block == 0
-    if nearest < current:
-        check_guest_memory(current - nearest, reserve, GuestStatistics(usable=usable), device)
-        assert not holds(check_guest_memory, current - nearest + block, reserve, GuestStatistics(usable=usable), device)
-
-
-@given(sizes, sizes, blocks, sizes)
-def test_host_memory(growth, available, block, current):
-    device = replace(DEVICE, current=current // block * block, block=block)
-    host = HostMemory(available, "available memory")
-    if growth <= available:
-        check_host_memory(growth, host, device)
-    else:
-        error = refused("host_lacks_memory", check_host_memory, growth, host, device)
-        assert "available memory" in error.message
-        assert format_size(growth) in error.message
-        check_host_memory(error.details["nearest"] - (device.current or 0), host, device)
+# ----------------------------------------------------------------------------------------------------------- backing
 
 
 @pytest.mark.parametrize(
@@ -580,3 +388,264 @@ def test_node_mask_where_numatune_only_prefers(binding, before, since):
     definition = replace(WEB1, binding=binding)
     assert host_backing(definition, MASKED, Versions((11, 10, 99), (10, 0, 0)))[1] == before
     assert host_backing(definition, MASKED, Versions((12, 0, 0), (10, 0, 0)))[1] == since
+
+
+# ---------------------------------------------------------------------------------------------------- a device as a whole
+
+KIB = 1024
+
+
+@pytest.mark.parametrize(
+    ("model", "stated", "foreign"),
+    [
+        ("virtio-mem", {"size": GIB, "dynamic_memslots": True, "iommu": True}, None),
+        ("virtio-mem", {"slot": 1, "path": "/x"}, "no path and no slot"),
+        ("dimm", {"size": GIB, "node": 0, "slot": 0}, None),
+        ("dimm", {"requested": 0}, "a dimm device has no requested."),
+        ("dimm", {"pmem": None, "readonly": False}, None),  # what is not there is no option
+        ("nvdimm", {"path": "/x", "label_size": 1, "uuid": "x"}, None),
+        ("nvdimm", {"page_size": 1}, "no page_size"),
+        ("virtio-pmem", {"path": "/x", "ats": True}, None),
+        ("virtio-pmem", {"node": 0}, "no node"),
+        ("sgx-epc", {"size": 1, "node": 0, "node_mask": "0"}, None),
+        ("sgx-epc", {"access": "shared"}, "no access"),
+    ],
+)
+def test_options_of_a_model(model, stated, foreign):
+    spec = models.device_spec(model, **stated)
+    if foreign is None:
+        check_options(spec)
+    else:
+        error = refused("unsupported", check_options, spec)
+        assert error.message.startswith(f"devices[0]: a {model} device has no ")
+        assert foreign in error.message
+        assert error.details["model"] == model
+
+
+def features(spec, libvirt, qemu=(11, 1, 0), arch="x86_64", new=True):
+    check_features(spec, Versions(libvirt, qemu), arch, new=new)
+
+
+@pytest.mark.parametrize(
+    ("spec", "libvirt", "new", "lacks"),
+    [
+        (models.device_spec(), (7, 9, 0), True, None),
+        (models.device_spec(), (7, 8, 0), True, "virtio-mem needs libvirt 7.9.0"),
+        (models.device_spec(), (7, 8, 0), False, "virtio-mem needs libvirt 7.9.0"),
+        (models.device_spec("virtio-pmem"), (9, 3, 0), True, "virtio-pmem needs libvirt 9.4.0"),
+        (models.device_spec("virtio-pmem"), (9, 3, 0), False, None),
+        (models.device_spec("virtio-pmem"), (9, 4, 0), True, None),
+        (models.device_spec("dimm"), (7, 0, 0), True, None),
+        (models.device_spec(guest_address=1), (9, 3, 0), False, "guest_address needs libvirt 9.4.0"),
+        (models.device_spec(guest_address=1), (9, 4, 0), True, None),
+        (models.device_spec(dynamic_memslots=False), (10, 0, 0), True, "dynamic_memslots needs libvirt 10.1.0"),
+        (models.device_spec(ats=False), (11, 8, 0), True, "driver needs libvirt 11.9.0"),
+        (models.device_spec(ats=False), (11, 9, 0), True, None),
+    ],
+)
+def test_features(spec, libvirt, new, lacks):
+    if lacks is None:
+        features(spec, libvirt, new=new)
+    else:
+        with models.refused("unsupported", f"devices[0]: {lacks}"):
+            features(spec, libvirt, new=new)
+
+
+def test_features_of_an_architecture():
+    with models.refused("unsupported", "ppc64le"):
+        features(models.device_spec(), (12, 8, 0), arch="ppc64le")
+    features(models.device_spec("dimm"), (12, 8, 0), arch="ppc64le")
+
+
+@pytest.mark.parametrize(("place", "words"), [("devices[1]", "devices[1]: What."), ("", "What.")])
+def test_a_place_is_named(place, words):
+    with models.refused("timeout", words), at(place):
+        raise VirtmemError("timeout", "What.")
+
+
+SMALLEST = 128 * KIB
+NVDIMM = models.device("nvdimm", GIB, path="/x", block=0)
+PPC = {"arch": "ppc64le"}
+WHOLE = {
+    # name: device, changes of the domain, the code and the words of the refusal (None: it is fine)
+    "a virtio-mem device": (models.CONFIG, {}, None),
+    "a page": (replace(models.CONFIG, page_size=1), {}, ("unsupported", "x: page_size")),
+    "a block": (replace(models.CONFIG, block=MIB), {}, ("block_invalid", "x: block")),
+    "a block smaller than the host's": (replace(models.CONFIG, block=0), {}, ("block_invalid", "x: block")),
+    "a size": (replace(models.CONFIG, size=GIB + MIB), {}, ("not_multiple_of_block", "x: size")),
+    "a request": (replace(models.CONFIG, requested=9 * GIB), {}, ("exceeds_device_size", "x: requested")),
+    "an address": (replace(models.CONFIG, guest_address=MIB), {}, ("not_multiple_of_block", "x: guest_address")),
+    "a node": (replace(models.CONFIG, node=1), {}, ("node_not_found", "x: node")),
+    "no node": (replace(models.CONFIG, node=None), {"cells": 2}, None),
+    "a blocker": (
+        models.CONFIG,
+        {"lasting_blockers": ("it is locked",)},
+        ("not_hotpluggable", "x: web1 can't have a virtio-mem device: it is locked"),
+    ),
+    "a DIMM beside a blocker": (models.device("dimm", GIB), {"lasting_blockers": ("it is locked",)}, None),
+    "a DIMM of no whole pages": (models.device("dimm", GIB + KIB), {}, ("not_multiple_of_block", "x: size")),
+    "a DIMM of nothing": (models.device("dimm", 0), {}, ("invalid_size", "x: size")),
+    "an NVDIMM": (NVDIMM, {}, None),
+    "an NVDIMM of nothing": (replace(NVDIMM, path=None), {}, ("unsupported", "path: a nvdimm device needs")),
+    "pmem": (models.device("virtio-pmem", GIB, path="/x", node=None), {}, None),
+    "pmem of nothing": (
+        models.device("virtio-pmem", GIB, node=None),
+        {},
+        ("unsupported", "path: a virtio-pmem device"),
+    ),
+    "private pmem": (
+        models.device("virtio-pmem", GIB, path="/x", node=None, access="private"),
+        {},
+        ("unsupported", "always shared"),
+    ),
+    "a private NVDIMM": (replace(NVDIMM, access="private"), {}, None),
+    "a label": (replace(NVDIMM, label_size=SMALLEST), {}, None),
+    "a label too small": (replace(NVDIMM, label_size=SMALLEST - 1), {}, ("unsupported", "at least 128 KiB")),
+    "a label as large as all": (replace(NVDIMM, label_size=GIB), {}, ("unsupported", "not smaller")),
+    "a label all but as large": (replace(NVDIMM, label_size=GIB - 1), {}, None),
+    "an alignment": (replace(NVDIMM, align_size=4 * KIB), {}, None),
+    "an odd alignment": (replace(NVDIMM, align_size=6 * KIB), {}, ("unsupported", "multiple of 4 KiB")),
+    "no label on pSeries": (NVDIMM, PPC, ("unsupported", "of a pSeries guest needs a label area")),
+    "a label on pSeries": (replace(NVDIMM, label_size=SMALLEST, uuid="u"), PPC, None),
+    "a UUID elsewhere": (replace(NVDIMM, uuid="u"), {}, ("unsupported", "uuid: only")),
+    "read only": (replace(NVDIMM, readonly=True, access="shared"), {}, None),
+    "read only and persistent": (
+        replace(NVDIMM, readonly=True, access="shared", pmem=True),
+        {},
+        ("unsupported", "pmem: a read-only"),
+    ),
+    "read only, private and persistent": (replace(NVDIMM, readonly=True, access="private", pmem=True), {}, None),
+    "persistent": (replace(NVDIMM, access="shared", pmem=True), {}, None),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_device_as_it_shall_be(name):
+    device, changes, expected = WHOLE[name]
+    if expected is None:
+        check_device(device, models.definition(**changes), models.HOST, "x")
+    else:
+        with models.refused(*expected):
+            check_device(device, models.definition(**changes), models.HOST, "x")
+
+
+def test_a_host_whose_smallest_block_nobody_knows_takes_1_mib():
+    device = replace(models.CONFIG, block=MIB)
+    unknown = replace(models.HOST, thp_size=None)
+    check_device(device, models.definition(arch="aarch64"), unknown, "x")
+    with models.refused("block_invalid"):
+        check_device(replace(device, block=MIB // 2), models.definition(arch="aarch64"), unknown, "x")
+
+
+DIMM = models.device("dimm", GIB, alias="ua-d", index=0)
+
+
+@pytest.mark.parametrize(
+    ("device", "slots", "expected"),
+    [
+        (replace(DIMM, alias="ua-x", index=-1, slot=1), 2, None),
+        (replace(DIMM, alias="ua-x", index=-1, slot=0), 2, {"slot": 0, "nearest": 2}),
+        (replace(DIMM, alias="ua-x", index=-1, slot=-1), 2, {"slot": -1, "nearest": 0}),
+        (replace(DIMM, alias="ua-x", index=-1, slot=3), 4, None),
+        (replace(DIMM, alias="ua-x", index=-1, slot=4), 4, {"slot": 4, "slots": 4, "nearest": 3}),
+        (replace(DIMM, alias="ua-x", index=-1, slot=4), 0, None),
+        (replace(DIMM, slot=0), 2, None),  # its own
+    ],
+)
+def test_a_stated_slot(device, slots, expected):
+    others = (
+        replace(DIMM, slot=0),
+        replace(DIMM, alias="ua-e", index=1, slot=1 if expected and not device.slot else 3),
+    )
+    definition = models.definition(*others, slots=slots)
+    if device.slot == 3:
+        definition = models.definition(others[0], slots=slots)
+    if expected is None:
+        check_device(device, definition, models.HOST, "x")
+    else:
+        code = "exceeds_max_memory" if "slots" in expected else "unsupported"
+        with models.refused(code, f"x: slot: {'slot ' if device.slot == 0 else ''}") as caught:
+            check_device(device, definition, models.HOST, "x")
+        assert caught[0].details == expected
+
+
+@pytest.mark.parametrize(
+    ("address", "before", "fits"),
+    [
+        (None, None, True),
+        ("0000:04:00.0", None, False),
+        ("0000:04:00.0", models.CONFIG, True),
+        ("0000:05:00.0", models.CONFIG, True),
+        ("0000:04:00.0", models.SECOND, False),
+    ],
+)
+def test_an_address_that_a_device_gets(address, before, fits):
+    device = replace(models.CONFIG, pci_address=address)
+    assert holds(check_free_address, device, before, models.definition(models.CONFIG), "x") is fits
+
+
+def test_the_host_bridges_address():
+    with models.refused("unsupported", "is the host bridge's"):
+        check_pci_address(models.definition(), "0000:00:00.0")
+
+
+@pytest.mark.parametrize(
+    ("scope", "changes", "device", "code"),
+    [
+        ("live", {}, models.CONFIG, None),
+        ("live", {"maximum": 10 * GIB}, models.CONFIG, None),
+        ("live", {"maximum": 10 * GIB - 1}, models.CONFIG, "exceeds_max_memory"),
+        ("live", {"free_pcie_ports": 0}, models.CONFIG, "not_hotpluggable"),
+        ("config", {"free_pcie_ports": 0}, models.CONFIG, None),
+        ("config", {"slots": 0}, replace(models.CONFIG, model="dimm"), "exceeds_max_memory"),
+        ("config", {"pci_addresses": frozenset({"0000:04:00.0"})}, models.CONFIG, "unsupported"),
+        ("config", {"pci_addresses": frozenset({"0000:04:00.0"})}, replace(models.CONFIG, pci_address=None), None),
+    ],
+)
+def test_a_new_device_fits(scope, changes, device, code):
+    if code is None:
+        check_fits(device, models.definition(**changes), scope, models.HOST)
+    else:
+        with models.refused(code):
+            check_fits(device, models.definition(**changes), scope, models.HOST)
+
+
+@pytest.mark.parametrize(
+    ("model", "size", "changes", "why"),
+    [
+        ("virtio-mem", GIB, {}, None),
+        ("sgx-epc", GIB, {}, "only at start"),
+        ("nvdimm", GIB, {}, "started with one"),
+        ("nvdimm", GIB, {"devices": (NVDIMM,)}, None),
+        ("nvdimm", GIB, {"devices": (DIMM,)}, "started with one"),
+        ("dimm", GIB, {"maximum": None}, "without <maxMemory>"),
+        ("dimm", GIB, {"cells": ()}, "without a NUMA node"),
+        ("dimm", GIB, {"cells": (), "arch": "s390x"}, None),
+        ("virtio-pmem", GIB, {"cells": ()}, None),
+        ("dimm", 62 * GIB, {}, None),
+        ("dimm", 62 * GIB + 1, {}, "room for only 62 GiB more"),
+        ("dimm", 1, {"maximum": GIB}, "room for only 0 more"),
+        ("virtio-mem", GIB, {"free_pcie_ports": 0}, "no free PCIe port"),
+        ("virtio-pmem", GIB, {"free_pcie_ports": 0}, "no free PCIe port"),
+        ("dimm", GIB, {"free_pcie_ports": 0}, None),
+        ("virtio-mem", GIB, {"free_pcie_ports": None}, None),
+        ("virtio-mem", GIB, {"free_pcie_ports": 1}, None),
+    ],
+)
+def test_why_a_running_guest_can_not_get_it(model, size, changes, why):
+    found = why_no_hotplug(model, size, replace(models.definition(), **changes))
+    assert found is None if why is None else why in found
+
+
+@pytest.mark.parametrize(
+    ("device", "machine", "why"),
+    [
+        (models.LIVE, "pc-q35-9.2", None),
+        (models.LIVE, "pc-q35-8.0", "machine type pc-q35-8.0"),
+        (DIMM, "pc-q35-8.0", None),
+        (NVDIMM, "pc-q35-9.2", "QEMU can't unplug a nvdimm device"),
+    ],
+)
+def test_why_a_running_guest_keeps_it(device, machine, why):
+    found = why_no_unplug(device, models.definition(machine=machine), NEW)
+    assert found is None if why is None else why in found

@@ -110,8 +110,22 @@ def test_a_maximum_alone_prepares_too():
     assert (found.maximum, found.cells) == (9 * GIB, (NumaCell(0, 2 * GIB, "0"),))
 
 
-def test_other_options_do_not_prepare():
-    found = planned(DomainSpec(tuning={"hard_limit": GIB}), definition(maximum=None, slots=0, cells=0))
+NODELESS = replace(CONFIG, node=None)
+
+
+@pytest.mark.parametrize(
+    ("spec", "matches"),
+    [
+        (DomainSpec(tuning={"hard_limit": GIB}), []),
+        (DomainSpec(tuning={"hard_limit": GIB}), [match(None, LIVE, None)]),
+        (DomainSpec(devices=()), [match(device_spec(requested=0), None, NODELESS)]),
+    ],
+    ids=["no device", "a device of the running guest alone", "a device that is there"],
+)
+def test_other_tasks_do_not_prepare(spec, matches):
+    before = definition(*[one.config for one in matches if one.config], maximum=None, slots=0, cells=0)
+    found = planned(spec, before, matches)
+    assert found is not before
     assert (found.maximum, found.slots, found.cells) == (None, 0, ())
 
 
@@ -299,6 +313,13 @@ DEFINES = {
     "persistent memory": (BEFORE, with_devices(FIRST, LAST, device("virtio-pmem", GIB, alias="ua-p")), False),
     "as many devices as slots": (FULL, with_devices(FIRST, LAST, NEW, before=FULL), True),
     "as many devices as slots, and none comes": (FULL, with_devices(GROWN, LAST, before=FULL), False),
+    "as many devices as slots, one": (
+        definition(CONFIG, slots=1),
+        with_devices(CONFIG, NEW, before=definition(CONFIG, slots=1)),
+        True,
+    ),
+    "a maximum": (replace(BEFORE, maximum=None), BEFORE, True),
+    "a maximum no more": (BEFORE, replace(BEFORE, maximum=None), True),
     "no slots at all": (NO_SLOTS, with_devices(FIRST, LAST, NEW, before=NO_SLOTS), False),
     "a slot is left": (
         replace(BEFORE, slots=3),

@@ -9,15 +9,26 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import assume, given as drawn, strategies as st
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.guards import change_of, live_changes
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.guards import (
+    change_of,
+    check_guest_memory,
+    check_host_memory,
+    live_changes,
+)
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.plan import plan_domain
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.spec import DomainSpec
+from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
+from ansible_collections.virtmem.libvirt.plugins.module_utils._model import GuestStatistics, HostMemory
+from ansible_collections.virtmem.libvirt.plugins.module_utils._size import format_size
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.module_utils.models import (
     CONFIG,
     GIB,
     LIVE,
+    MIB,
     definition,
+    device,
     given,
     one,
 )
@@ -51,3 +62,76 @@ def test_a_balloon_counts_as_far_as_it_is_known(actual, change):
     live = definition()
     made = plan_domain(given(DomainSpec(target=GIB), live, actual=actual))
     assert change_of(made, live, 0).change == change
+
+
+# ------------------------------------------------------------------------------------------------ the guards themselves
+
+DEVICE = device(size=4 * GIB, requested=GIB, current=GIB, alias="ua-a")
+blocks = st.integers(21, 34).map(lambda power: 1 << power)
+sizes = st.integers(0, 64 * GIB)
+
+
+def refused(code, rule, *arguments):
+    with pytest.raises(VirtmemError) as caught:
+        rule(*arguments)
+    error = caught.value
+    assert error.code == code
+    assert error.message.endswith(".")
+    assert "\n" not in error.message
+    return error
+
+
+def holds(rule, *arguments):
+    try:
+        rule(*arguments)
+    except VirtmemError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("shrink", "usable", "fits"),
+    [
+        (GIB, None, True),
+        (GIB, GIB + 128 * MIB, True),
+        (GIB, GIB + 128 * MIB - 1, False),
+        (GIB, 0, False),
+    ],
+)
+def test_guest_memory(shrink, usable, fits):
+    arguments = (shrink, 128 * MIB, GuestStatistics(usable=usable), DEVICE)
+    if fits:
+        check_guest_memory(*arguments)
+    else:
+        error = refused("guest_needs_memory", check_guest_memory, *arguments)
+        assert "128 MiB" in error.message
+        assert "1 GiB" in error.message
+        assert error.details["usable"] == usable
+
+
+@drawn(sizes, sizes, sizes, blocks, st.data())
+def test_guest_memory_offered_is_right(usable, reserve, current, block, data):
+    current = current // block * block
+    device = replace(DEVICE, current=current, requested=current, block=block)
+    shrink = data.draw(st.integers(0, current // block)) * block
+    assume(not holds(check_guest_memory, shrink, reserve, GuestStatistics(usable=usable), device))
+    error = refused("guest_needs_memory", check_guest_memory, shrink, reserve, GuestStatistics(usable=usable), device)
+    nearest = error.details["nearest"]
+    assert current - shrink <= nearest <= current
+    assert nearest % block == 0
+    if nearest < current:
+        check_guest_memory(current - nearest, reserve, GuestStatistics(usable=usable), device)
+        assert not holds(check_guest_memory, current - nearest + block, reserve, GuestStatistics(usable=usable), device)
+
+
+@drawn(sizes, sizes, blocks, sizes)
+def test_host_memory(growth, available, block, current):
+    device = replace(DEVICE, current=current // block * block, block=block)
+    host = HostMemory(available, "available memory")
+    if growth <= available:
+        check_host_memory(growth, host, device)
+    else:
+        error = refused("host_lacks_memory", check_host_memory, growth, host, device)
+        assert "available memory" in error.message
+        assert format_size(growth) in error.message
+        check_host_memory(error.details["nearest"] - (device.current or 0), host, device)

@@ -213,6 +213,13 @@ def test_a_new_device_is_judged(stated, code, words):
         planned(DomainSpec(devices=()), live, [match(device_spec(size=6 * GIB, **stated), name="ua-new")])
 
 
+def test_a_new_device_without_a_size_is_not_taken_for_one_that_does_not_fit():
+    with refused("device_not_found", "a new one needs a size"):
+        planned(
+            DomainSpec(devices=()), definition(maximum=2 * GIB), [match(device_spec(), name="x")], config=definition()
+        )
+
+
 def test_one_device_needs_a_slot():
     with refused("exceeds_max_memory", "memory slots"):
         planned(
@@ -390,6 +397,13 @@ def test_another_shape_at_the_next_start(other):
 def test_another_shape_of_a_device_at_the_next_start(change):
     config = definition(PAIR.devices[0], replace(PAIR.devices[1], **change))
     assert planned(DomainSpec(memory=30 * GIB), PAIR, BOTH, config=config).awaited
+
+
+def test_a_device_of_node_1_and_one_of_none_are_not_the_same():
+    there = replace(SECOND, current=0, requested=0, index=0)
+    live, config = definition(there, cells=2), definition(replace(there, node=None), cells=2)
+    found = planned(DomainSpec(memory=30 * GIB), live, [match(None, there, there, "ua-b")], config=config)
+    assert list(found.awaited) == ["ua-b"]
 
 
 # ------------------------------------------------------------------------------------------------------------------ steps

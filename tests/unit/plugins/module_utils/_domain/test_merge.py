@@ -211,6 +211,7 @@ CURRENT = {
     "all": (2 * GIB, 2 * GIB, (CONFIG,), None, 2 * GIB),
     "all of more": (2 * GIB, 3 * GIB, (CONFIG,), None, 3 * GIB),
     "all, with a DIMM": (2 * GIB, 2 * GIB, (CONFIG, device("dimm", GIB)), None, 3 * GIB),
+    "all, with a further device": (2 * GIB, 2 * GIB, (CONFIG, CONFIG), None, 2 * GIB),
     "a balloon stays": (GIB, 2 * GIB, (CONFIG,), None, GIB),
     "a balloon stays where there is more": (GIB, 3 * GIB, (CONFIG,), None, GIB),
     "a balloon ends where there is less": (3 * GIB // 2, GIB, (CONFIG,), None, GIB),

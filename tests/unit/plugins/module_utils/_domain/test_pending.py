@@ -199,6 +199,13 @@ DEVICES = {
         [STATED],
         [Pending("ua-a", {"guest_address": 0x200000000})],
     ),
+    "what one device of a list does not state": (
+        DomainSpec(devices=(device_spec(alias="ua-a", requested=0),)),
+        [LIVE],
+        [LARGER],
+        [STATED],
+        [Pending("ua-a", {"size": 16 * GIB})],
+    ),
     "one device, what it states": (
         one(size=16 * GIB),
         [LIVE],

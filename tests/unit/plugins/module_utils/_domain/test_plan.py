@@ -436,6 +436,20 @@ def test_with_a_restart_the_stored_definition_counts_at_once():
 
 
 @pytest.mark.parametrize(
+    ("found", "name"),
+    [
+        (CONFIG, "ua-a"),
+        (replace(CONFIG, alias=None), "0000:04:00.0"),
+        (replace(CONFIG, alias=None, pci_address=None), "0"),
+    ],
+)
+def test_what_a_device_is_called_after_a_restart(found, name):
+    made = plan(one(size=16 * GIB), live=domain(LIVE), config=domain(found), restart=True)
+    assert list(made.awaited) == [name]
+    assert [step.name for step in made.steps if step.action == "wait"] == [name]
+
+
+@pytest.mark.parametrize(
     ("spec", "definitions", "scopes"),
     [
         (one(requested=3 * GIB), BOTH, None),

@@ -24,6 +24,7 @@ from ansible_collections.virtmem.libvirt.tests.unit.plugins.module_utils.models 
 def test_steps_of_a_device(action):
     for scope in ("live", "config"):
         step = Step(action, scope, LIVE)
+        assert (step.before, step.size, step.name) == (None, 0, "")
         assert step.is_wait == (action == "wait")
         assert step.unplugs == ((action, scope) == ("detach", "live"))
 

@@ -60,6 +60,14 @@ def test_the_other_node_is_not_held_up():
     assert admissible(guests, [limit(200), limit(80, "ab")]) == {"c": 60}
 
 
+def test_a_claim_is_the_larger():
+    assert (progress("a", 0, 20, 40).claim, progress("a", 0, 40, 20).claim) == (40, 40)
+
+
+def test_nothing_is_asked_of_a_guest_that_is_asked_already():
+    assert admissible([progress("a", 40, 40, 80), progress("b", 40, 40, 0)], [limit(200)]) == {}
+
+
 # ---------------------------------------------------------------------------------------------------------- properties
 
 AMOUNTS = st.integers(0, 40).map(lambda blocks: blocks * BLOCK)

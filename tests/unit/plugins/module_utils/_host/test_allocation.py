@@ -89,6 +89,23 @@ def test_nodes():
     assert in_gib(allocate("fair", shares, limits)) == {"a": 3, "b": 3, "c": 12}
 
 
+@pytest.mark.parametrize(("size", "most"), [(0, 6), (6, 6), (9, 6), (10, 10), (13, 10), (14, 14), (18, 18), (99, 18)])
+def test_the_most_that_is_not_more(size, most):
+    """2 that it always has, and blocks of 4; from 6 to 18."""
+    assert Share("a", 2, 4, 6, 18).at_most(size) == most
+
+
+@pytest.mark.parametrize(("size", "more"), [(2, 6), (5, 6), (6, 10), (7, 10)])
+def test_one_block_more(size, more):
+    assert Share("a", 2, 4, 6, 18).next(size) == more
+
+
+def test_a_limit_that_nobody_shares_stops_nobody():
+    shares = [share("a")]
+    assert allocate("fair", shares, [*host(shares, 8), Limit(frozenset("x"), -GIB)]) == {"a": 8 * GIB}
+    assert allocate("fair", [], [Limit(frozenset("x"), -GIB)]) == {}
+
+
 def test_terabytes_are_quick():
     shares = [share(f"guest{number}", 1, 4096, weight=number % 7 + 1) for number in range(1000)]
     amounts = allocate("fair", shares, host(shares, 1024 * 1024))
