@@ -247,7 +247,11 @@ def test_whether_a_node_mask_binds(libvirt, binds):
 def test_what_a_host_is_told_to_lack():
     """By the words of host_memory_info, with the reason in the same words."""
     reasons = _capabilities.all_reasons(Versions((9, 0, 0), (7, 2, 22)), "x86_64")
-    assert {name for name, reason in reasons.items() if reason is None} == {"virtio_mem", "sgx_epc", "allocation_threads"}
+    assert {name for name, reason in reasons.items() if reason is None} == {
+        "virtio_mem",
+        "sgx_epc",
+        "allocation_threads",
+    }
     assert reasons["virtio_mem_unplug"] == "virtio_mem_unplug needs QEMU 8.1.0 or later, this is 7.2.22"
     assert reasons["device_driver"] == "device_driver needs libvirt 11.9.0 or later, this is 9.0.0"
     assert set(_capabilities.all_reasons(Versions(NEWEST, NEWEST), "x86_64").values()) == {None}

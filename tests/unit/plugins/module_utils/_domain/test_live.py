@@ -215,7 +215,9 @@ def test_a_new_device_is_judged(stated, code, words):
 
 def test_a_new_device_without_a_size_is_not_taken_for_one_that_does_not_fit():
     with refused("device_not_found", "without a size none can be made"):
-        planned(DomainSpec(devices=()), definition(maximum=2 * GIB), [match(device_spec(), name="x")], config=definition())
+        planned(
+            DomainSpec(devices=()), definition(maximum=2 * GIB), [match(device_spec(), name="x")], config=definition()
+        )
 
 
 def test_one_device_needs_a_slot():

@@ -89,9 +89,7 @@ def test_nodes():
     assert in_gib(allocate("fair", shares, limits)) == {"a": 3, "b": 3, "c": 12}
 
 
-@pytest.mark.parametrize(
-    ("size", "most"), [(0, 6), (6, 6), (9, 6), (10, 10), (13, 10), (14, 14), (18, 18), (99, 18)]
-)
+@pytest.mark.parametrize(("size", "most"), [(0, 6), (6, 6), (9, 6), (10, 10), (13, 10), (14, 14), (18, 18), (99, 18)])
 def test_the_most_that_is_not_more(size, most):
     """2 that it always has, and blocks of 4; from 6 to 18."""
     assert Share("a", 2, 4, 6, 18).at_most(size) == most
