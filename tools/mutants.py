@@ -91,10 +91,11 @@ class _Mutated(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def pure_files() -> list[str]:
-    """Those that say so, by their names below module_utils."""
+    """Those that say so and have tests of their own, by their names below module_utils."""
     paths = sorted(UTILS.rglob("*.py"))
     docstrings = {path: ast.get_docstring(ast.parse(path.read_text())) or "" for path in paths}
-    return [str(path.relative_to(UTILS)) for path in paths if re.search(r"\bPure\b", docstrings[path])]
+    names = [str(path.relative_to(UTILS)) for path in paths if re.search(r"\bPure\b", docstrings[path])]
+    return [name for name in names if tests_of(name)]
 
 
 def mutants_of(text: str) -> Iterator[tuple[str, str]]:

@@ -121,6 +121,8 @@ def test_node_mask_without_a_node(text):
         ("0", None),
         (hex(2**64 - 1), 2**64 - 1),
         (hex(2**64), None),
+        (str(2**64 - 1), 2**64 - 1),
+        (str(2**64), None),
         ("-1", None),
         ("top", None),
         ("", None),

@@ -189,6 +189,13 @@ def test_a_target_counts_dimms():
         ),
         ([NumaCell(0, GIB, "0-4")], [], NEWEST, ("unsupported", "has 4 vCPUs, so there is no vCPU 4.")),
         ([NumaCell(0, GIB, "3"), NumaCell(1, 0)], [], NEWEST, None),
+        ([NumaCell(0, GIB, "3"), NumaCell(1, GIB)], [], NEW, None),
+        (
+            [NumaCell(0, GIB)],
+            [replace(CONFIG, node=2), replace(CONFIG, node=1)],
+            NEWEST,
+            ("node_not_found", "belongs to node 1, which the task removes"),
+        ),
         (
             [NumaCell(0, GIB), NumaCell(1, 0)],
             [],

@@ -133,6 +133,12 @@ def test_values_that_devices_state():
     assert DomainSpec().stated_values("node") == frozenset()
 
 
+def test_what_is_so_unless_somebody_says_otherwise():
+    what = given(DomainSpec(), definition(LIVE))
+    assert (what.actual, what.restart, what.wait, what.live_only) == (None, False, True, False)
+    assert (what.spec.purge, what.spec.one_device) == (False, False)
+
+
 def test_a_plans_definitions():
     what = given(one(), definition(LIVE), definition(CONFIG))
     assert what.scopes == ("live", "config")

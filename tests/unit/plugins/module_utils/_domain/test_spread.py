@@ -50,6 +50,7 @@ def device(size, requested=0, node=0, block=2 * MIB):
         ([device(1 * GIB), device(4 * GIB, node=1)], 4 * GIB, [GIB, 3 * GIB]),
         ([device(4 * GIB), device(4 * GIB)], 5 * GIB, [4 * GIB, GIB]),
         ([device(4 * GIB, 4 * GIB), device(4 * GIB, GIB)], 2 * GIB, [2 * GIB, 0]),
+        ([device(4 * GIB, 3 * GIB), device(4 * GIB, 2 * GIB)], 4 * GIB, [3 * GIB, GIB]),  # as little moves as can be
         ([device(4 * GIB, 3 * GIB), device(4 * GIB, 0, node=1)], 3 * GIB, [3 * GIB, 0]),  # right already
         ([device(4 * GIB, 3 * GIB), device(4 * GIB, 0, node=1)], 4 * GIB, [2 * GIB, 2 * GIB]),
         ([device(4 * GIB), device(4 * GIB, node=1), device(4 * GIB, node=2)], 4 * MIB, [0, 2 * MIB, 2 * MIB]),
@@ -346,6 +347,9 @@ def test_a_new_dimm_takes_of_the_room():
     spec = DomainSpec(memory=4 * GIB, devices=(dimm.spec,))
     assert implied(spec, EMPTY, EMPTY, [dimm, there])[-1].spec.stated == {"size": 7 * GIB, "node": 0}
     assert implied(spec, None, EMPTY, [dimm, there])[-1].spec.stated == {"size": 7 * GIB, "node": 0}
+    listed = match(device_spec("dimm", size=GIB), None, any_device("dimm", GIB), "ua-d")
+    found = implied(spec, None, EMPTY, [listed], structure=replace(EMPTY, total=3 * GIB, devices=(listed.config,)))
+    assert found[-1].spec.stated == {"size": 7 * GIB, "node": 0}, "one that is there is counted once"
 
 
 def test_the_stored_definition_alone():

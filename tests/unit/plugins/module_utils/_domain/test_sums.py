@@ -89,3 +89,30 @@ def test_attach_and_detach_in_the_stored_definition():
     assert sums.detached(after, DEVICE) == before
     two = definition(DEVICE, replace(DEVICE, alias="ua-b"), total=512 * MIB + 8 * GIB, current=512 * MIB)
     assert sums.detached(two, DEVICE).current_memory == 4718592 * KIB  # below zero, and clamped
+
+
+def test_a_detach_that_leaves_nothing_leaves_all():
+    """0 is clamped as less than nothing is; a byte more is not."""
+    before = definition(DEVICE, total=5 * GIB, current=4 * GIB)
+    assert sums.detached(before, DEVICE).current_memory == GIB
+    assert sums.detached(replace(before, current_memory=4 * GIB + KIB), DEVICE).current_memory == KIB
+    assert sums.detached(replace(before, current_memory=5 * GIB), DEVICE).current_memory == GIB
+
+
+def test_a_cell_is_invented_for_devices_that_have_none():
+    pmem = MemoryDevice("virtio-pmem", GIB, path="/x", access="shared")
+    found = sums.read_back(definition(pmem, replace(DEVICE, node=1), total=6 * GIB, maximum=8 * GIB), NEW)
+    assert [device.node for device in found.devices] == [None, 1]
+
+
+@pytest.mark.parametrize(("cells", "boot"), [(2, 1026 * MIB), (0, 1025 * MIB)], ids=["each cell", "all together"])
+def test_a_start_rounds_boot_memory_up(cells, boot):
+    half = 512 * MIB + KIB
+    written = definition(DEVICE, total=2 * half + DEVICE.size, cells=tuple(NumaCell(n, half) for n in range(cells)))
+    assert sums.started(written).boot == boot
+
+
+@pytest.mark.parametrize(("size", "live"), [(GIB, GIB), (GIB + KIB, GIB + 2 * MIB), (2 * MIB, 2 * MIB)])
+def test_a_start_rounds_devices_up(size, live):
+    (found,) = sums.started(definition(replace(DEVICE, size=size), total=GIB + size)).devices
+    assert found.size == live

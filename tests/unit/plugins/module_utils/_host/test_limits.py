@@ -116,7 +116,8 @@ def test_boot_memory_of_a_guest_without_cells():
 
 
 @pytest.mark.parametrize(
-    ("requested", "current", "charge"), [(GIB, 3 * GIB, 3 * GIB), (3 * GIB, GIB, 3 * GIB), (3 * GIB, None, 3 * GIB)]
+    ("requested", "current", "charge"),
+    [(GIB, 3 * GIB, 3 * GIB), (3 * GIB, GIB, 3 * GIB), (3 * GIB, None, 3 * GIB), (0, None, 0)],
 )
 def test_a_device_counts_with_what_it_has_or_may_take(requested, current, charge):
     found = definition(replace(LIVE, requested=requested, current=current))
