@@ -2,8 +2,6 @@
 # SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# PRIVATE to the collection: may change in any release.
-
 from __future__ import annotations
 
 

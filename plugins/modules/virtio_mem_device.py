@@ -300,7 +300,9 @@ steps:
     - {action: resize, scope: live, device: ua-virtiomem0, from: 2147483648, to: 6442450944, done: true}
     - {action: resize, scope: config, device: ua-virtiomem0, from: 2147483648, to: 6442450944, done: true}
 converged:
-  description: Whether the guest has what the task requests. V(true) if the task does not concern a running guest.
+  description:
+    - Whether the guest has what the task requests. V(true) if the task does not concern a running guest.
+    - V(false) as long as an option that the task states, or the device itself, comes only with the next start.
   returned: always
   type: bool
 duration:
