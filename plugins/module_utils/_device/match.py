@@ -93,8 +93,9 @@ class Match(Record):
     def is_new(self) -> bool:
         return self.live is None and self.config is None
 
-    def has(self, model: str) -> bool:
-        return any(device is not None and device.model == model for device in (self.live, self.config))
+    def has(self, model: str, scopes: t.Sequence[Scope]) -> bool:
+        """Whether it is of this model, and in one of these definitions."""
+        return any(device is not None and device.model == model for device in map(self.device, scopes))
 
     def leaves(self, purge: bool) -> bool:
         """Whether the task takes the device out; `purge` says so of those that it does not list."""
@@ -108,7 +109,7 @@ class Match(Record):
 
 
 def match_devices(specs: t.Sequence[DeviceSpec], observed: Observed) -> list[Match]:
-    """Every device that is there, with the wish that means it; then those that are wished for and not there.
+    """Every device that is there, with what the task says of it; then those that are not there yet.
 
     By alias; else by model, node and path, first where the size fits too, then in the order of both lists.
     """

@@ -53,7 +53,7 @@ def device_spec() -> Spec:
 
 
 def any_device_spec() -> Spec:
-    """A memory device of any model; rules.check_options says which option which model has."""
+    """A memory device of any model; spec.check_options says which option which model has."""
     spec = grouped(_specs(DEVICE_OPTIONS))
     for group in {option.group for option in TABLE if option.group}:
         spec[group] = {"type": "dict", "options": spec[group]}

@@ -319,7 +319,7 @@ class Applier:
                 raise _somebody_else(now, wanted)
             if now is None and wanted:
                 raise VirtmemError("device_not_found", f"{device.alias} was unplugged by another client meanwhile.")
-            return now is None or now.current == wanted
+            return now is None or (now.current or 0) == wanted  # a DIMM has none, and nothing is requested of it
 
         return wait_until(reached, watch, timeout, self._clock)
 
@@ -411,32 +411,35 @@ class Applier:
 
         if self._options.on_partial == "rollback":
             self._roll_back(watch)
-            if any(self._writer.live_device(device) for device in self._added()):
+            if any(self._writer.live_device(step.device) for step in self.outcome.left_behind):
                 error.amended(suffix=" The new device stays, empty, until the guest is powered off.")
         self.outcome.warnings.append(deal_with(error, self._options.on_partial, settle))
 
-    def _added(self) -> list[MemoryDevice]:
-        return [
-            done.device
-            for done in self.outcome.done
-            if isinstance(done, Step) and (done.action, done.scope) == ("attach", "live")
-        ]
-
     def _roll_back(self, watch: Watch) -> None:
-        """Undo what was done, live first, each definition's last write first. A device that was added and can't be unplugged
-        stays, at 0."""
-        writes = [done for scope in _SCOPES for done in reversed(self.outcome.done) if done.scope == scope]
-        for done in writes:
-            if isinstance(done, Step) and (done.action, done.scope) == ("attach", "live"):
-                self._undo_attach(done, watch)
-                continue
-            self._writer.undo(done)
-            if isinstance(done, Step) and (done.action, done.scope) == ("resize", "live") and done.before:
-                self._reaches(done.before, watch, self._options.timeout)
-        if "config" in self._plan.before:
-            self._writer.restore_current_memory(self._plan.before["config"])
+        """Undo what was done, live first, each definition's last write first; the stored one also if the guest is stuck."""
+        done = list(reversed(self.outcome.done))
+        try:
+            for step in done:
+                if step.scope == "live":
+                    self._undo_live(step, watch)
+        finally:
+            for step in done:
+                if step.scope == "config":
+                    self._writer.undo(step)
+            if "config" in self._plan.before:
+                self._writer.restore_current_memory(self._plan.before["config"])
+
+    def _undo_live(self, done: AnyStep, watch: Watch) -> None:
+        """A device that was added and can't be unplugged stays, at 0."""
+        if isinstance(done, Step) and done.action == "attach":
+            self._undo_attach(done, watch)
+            return
+        self._writer.undo(done)
+        if isinstance(done, Step) and done.action == "resize" and done.before:
+            self._reaches(done.before, watch, self._options.timeout)
 
     def _undo_attach(self, done: Step, watch: Watch) -> None:
+        self.outcome.left_behind.append(done)
         emptied = replace(done.device, requested=0)
         if done.device.requested:
             self._writer.write(Step("resize", "live", emptied, done.device, name=done.name))

@@ -36,9 +36,10 @@ def plan_config(given: PlanInput, structure: Definition, matches: t.Sequence[Mat
     planned = replace(planned, current_memory=sums.merge_current_memory(before, planned, spec.target))
     if is_same(planned, before):
         return before
-    from .rules import check_totals
+    if not spec.one_device or planned.total != before.total:
+        from .rules import check_totals
 
-    check_totals(planned, before, platform.versions)
+        check_totals(planned, before, platform.versions)
     return sums.read_back(planned, platform.versions)
 
 
@@ -73,9 +74,12 @@ def _check(
     platform: Platform,
 ) -> None:
     """A device that is new or changes, among all that the definition will have."""
-    from .._device.rules import check_device, check_free_address, check_room
+    from .._device.rules import check_device, check_free_address, check_requested, check_room
 
     place = match.spec.place if match.spec else match.name
+    if spec.one_device and match.config and LIVE.issuperset(changed_options(match.config, device)):
+        check_requested(device)  # whatever else is wrong with it was so before
+        return
     check_device(device, planned, platform, place)
     check_free_address(device, match.config, planned, place)
     if match.config and spec.one_device:
@@ -136,16 +140,15 @@ def config_steps(
     names = [name for name in options[0].keys() | options[1].keys() if options[0].get(name) != options[1].get(name)]
     if not before.inflated and not after.inflated:
         names = [name for name in names if name != "balloon.target"]  # it goes with boot memory and DIMMs
-    if names or _needs_define(before, after):
+    if names or _needs_define(before, after, counts_slots=not one_device):
         old, new = ({name: facts.get(name) for name in sorted(names)} for facts in options)
         if before.devices != after.devices:
             old["devices"], new["devices"] = _device_changes(before, after), _device_changes(after, before)
         return [Change("define", "config", old, new, after, before)]
     steps, current = _device_steps(before, after, matches)
+    # A task about one device leaves nothing to what libvirt clamps.
     restores = one_device and len(before.devices) != len(after.devices) and before.current_memory <= before.ram
-    if (
-        current == after.current_memory and not restores
-    ):  # a task about one device leaves nothing to what libvirt clamps
+    if current == after.current_memory and not restores:
         return list(steps)
     # libvirt has added or subtracted the device's size (sums.attached, sums.detached), and takes no more than boot
     # memory and DIMMs here.
@@ -165,15 +168,16 @@ def _device_changes(one: Definition, other: Definition) -> dict[str, t.Any]:
     return changes
 
 
-def _needs_define(before: Definition, after: Definition) -> bool:
+def _needs_define(before: Definition, after: Definition, *, counts_slots: bool) -> bool:
     """Whether a device changes in more than what is requested of it, or an attach would meet libvirt's slot check: up
-    to 12.8 it counts all devices, and refuses a DIMM if they are as many as the slots (qemuDomainAttachMemoryConfig)."""
+    to 12.8 it counts all devices, and refuses a DIMM if they are as many as the slots (qemuDomainAttachMemoryConfig).
+    A task about one device is refused before where that would happen to it (check_slot)."""
     old = {device.index: device for device in before.devices}
     kept = [device for device in after.devices if device.index >= 0]
     if any(not LIVE.issuperset(changed_options(old[device.index], device)) for device in kept):
         return True
     new = [device for device in after.devices if device.index < 0]
-    full = len(before.devices) >= before.slots > 0
+    full = counts_slots and len(before.devices) >= before.slots > 0
     return bool(new) and (full or any(device.model in ("dimm", "nvdimm", "sgx-epc") for device in new))
 
 
@@ -191,8 +195,9 @@ def _device_steps(before: Definition, after: Definition, matches: t.Sequence[Mat
         wanted = kept.get(device.index, device)
         if wanted != device:
             steps.append(Step("resize", "config", wanted, device, name=names.get(device.index, "")))
+    called = iter([match.name for match in matches if match.config is None and match.spec and not match.spec.absent])
     for device in after.devices:
         if device.index < 0:
-            steps.append(Step("attach", "config", device, name=device.alias or ""))
+            steps.append(Step("attach", "config", device, name=next(called, device.alias or "")))
             definition = sums.attached(definition, device)
     return steps, definition.current_memory

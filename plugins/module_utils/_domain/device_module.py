@@ -40,7 +40,7 @@ class VirtioMemDevice(DomainMemory):
         if plan.match is None or plan.match.live is None:
             return
         offline = offline_memory(domain.statistics(), live)
-        for facts in (self.result["device"], self.result["after"]["live"]):
+        for facts in filter(None, (self.result["device"], self.result["after"]["live"])):
             facts["offline_in_guest"] = offline
         if offline:
             self._report.warn(offline_warning(offline))

@@ -117,7 +117,7 @@ _MUCH: t.Final = 4
 class GuestChange:
     """What a plan asks of a running guest. `change` is what it gets, in bytes (negative: gives back), `has` what it has.
 
-    `device` and `memory` are for the hint: see _rules.check_guest_memory.
+    `device` and `memory` are for the hint: see check_guest_memory.
     """
 
     change: int
@@ -202,7 +202,8 @@ def live_changes(plan: DomainPlan) -> list[tuple[MemoryDevice, int]]:
     for step in plan.writes:
         if isinstance(step, Step) and step.scope == "live":
             had = (step.before.current or 0) if step.before else 0
-            if step.device.model == VIRTIO_MEM and step.action != "detach":
+            unasked = step.action != "detach" or bool(plan.match and plan.match.live and not plan.match.live.requested)
+            if step.device.model == VIRTIO_MEM and unasked:  # no step before it asks for what the guest still has
                 changes.append((step.device, step.device.requested - had))
             elif step.device.model == "dimm":
                 changes.append((step.device, -step.device.size if step.action == "detach" else step.device.size))

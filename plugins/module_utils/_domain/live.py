@@ -168,7 +168,8 @@ def _remove(plan: LivePlan, match: Match, device: MemoryDevice, given: PlanInput
     if reason is None and (given.wait or not device.current):
         plan.unplugging[match.name] = emptied
         return
-    if reason is not None and given.live_only:
+    insists = given.live_only or (not given.spec.one_device and "config" not in given.scopes)
+    if reason is not None and insists:
         raise VirtmemError(
             "unplug_unsupported",
             f"{match.name} can't be unplugged from the running guest: {reason}.",
@@ -190,9 +191,12 @@ def _resized(match: Match, device: MemoryDevice, given: PlanInput, stores: bool)
     asked = replace(device, requested=wanted.requested)
     if not fixed and asked == device:
         return device
-    from .._device.rules import check_device
+    from .._device.rules import check_device, check_requested
 
     live, platform, place = given.definition("live"), given.platform, match.spec.place
+    if given.spec.one_device and not fixed:
+        check_requested(asked)  # whatever else is wrong with it was so before
+        return asked
     if fixed and not stores:
         check_device(wanted, live, platform, place)
         raise _fixed(match.name, device, wanted, fixed)

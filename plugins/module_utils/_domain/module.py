@@ -128,7 +128,7 @@ class DomainMemory:
             self._report.failed(plan, domain, applier.outcome)
             raise
         after = self._report.ended(plan, domain, applier.outcome)
-        if applier.outcome.done and not applier.outcome.fell_short:
+        if applier.outcome.done and (spec.one_device or not applier.outcome.fell_short):
             for scope, definition in after.items():
                 self._check_stuck(scope, plan, definition, spec)
         for warning in applier.outcome.warnings:

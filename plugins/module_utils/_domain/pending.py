@@ -24,15 +24,19 @@ class Pending(Record):
     """One thing that waits for a restart: an option of the domain, or a device (`name` is the option's or the device's).
 
     `options` are those that the next start changes, with their values then; where there are none the device comes or, with
-    `leaves`, goes. `why` is a clause that says what is in the way now, if anybody knows.
+    `leaves`, goes. `why` is a clause that says what is in the way now, if anybody knows. `soon`: the device goes without a
+    restart, once the guest handles what it was asked.
     """
 
     name: str
     options: t.Mapping[str, t.Any] = field(default_factory=dict)
     leaves: bool = False
+    soon: bool = False
     why: str | None = None
 
     def __str__(self) -> str:
+        if self.soon:
+            return f"{self.name}: leaves as soon as the guest handles the unplug"
         if self.leaves:
             why = f"{self.why}; " if self.why else ""
             return f"{self.name}: {why}leaves the guest when it is next powered off"

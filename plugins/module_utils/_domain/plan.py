@@ -123,7 +123,7 @@ def _pending(
     if running is None:
         return ()
     if config is None:
-        return tuple(Pending(name, leaves=True, why=why) for name, why in kept.items())
+        return tuple(Pending(name, leaves=True, why=why) for name, why in kept.items() if why is not None)
     return tuple(pending_changes(running, config, given.spec, matches, kept))
 
 

@@ -145,9 +145,14 @@ class DeviceView(DomainView):
         """Without what the guest has plugged, and without the alias and addresses that libvirt chose by itself (check mode
         can't know them), unless the task states them."""
         return {
-            scope: document.canonical_device(_as_stated(device, self._spec)) if device else ""
+            scope: document.canonical_device(self._as_stated(device)) if device else ""
             for scope, device in self.devices(definitions).items()
         }
+
+    def _as_stated(self, device: MemoryDevice) -> MemoryDevice:
+        stated = self._spec.devices[0].stated if self._spec.devices else {}
+        chosen: dict[str, t.Any] = {name: None for name in ADDRESSES if name not in stated}
+        return replace(device, **{"alias": device.user_alias, **chosen})
 
     def title(self, domain: str) -> str:
         return f"{domain} {self._name}".strip()
@@ -166,7 +171,7 @@ def _known(plan: DomainPlan, match: Match, scope: Scope) -> list[MemoryDevice]:
 
 
 def _shown_options(changes: t.Mapping[str, t.Any]) -> Facts:
-    options: Facts = dict(next(iter(changes["devices"].values()), {}))
+    options: Facts = dict(next(iter(changes.get("devices", {}).values()), {}))
     if options.get("guest_address") is not None:
         options["guest_address"] = f"{options['guest_address']:#x}"
     return options
@@ -256,16 +261,25 @@ class Report:
         """The same after a failure. The guest may have stopped meanwhile, or the connection broken: then what was done
         counts."""
         try:
-            self.ended(plan, domain, outcome)
+            after = self.ended(plan, domain, outcome)
         except VirtmemError:
-            self._told(plan, _by_steps(plan, outcome.done), outcome)
+            after = _by_steps(plan, outcome.done)
+            self._told(plan, after, outcome)
         self.result["converged"] = False
         if plan.restarts:
             running = self.result["domain"]["state"] != "shutoff" and not outcome.restored
             self._pending(plan.postponed if running else ())
             self.result["restart_required"] = running
-        elif not any(step.scope == "config" for step in outcome.done):
+        elif self._is_stored_as_before(plan, after):
             self._nothing_done()
+            self._still_there(plan, after, outcome)
+
+    def _is_stored_as_before(self, plan: DomainPlan, after: Definitions) -> bool:
+        """Whether the next start brings nothing new: the task stored nothing, or took it back."""
+        config: list[Scope] = ["config"] if "config" in after and "config" in plan.before else []
+        return self._view.compared({scope: plan.before[scope] for scope in config}) == self._view.compared(
+            {scope: after[scope] for scope in config}
+        )
 
     def _told(self, plan: DomainPlan, after: Definitions, outcome: Outcome) -> None:
         self._steps(plan, outcome.done)
@@ -284,22 +298,19 @@ class Report:
         return self._view.compared(before) != self._view.compared(after)
 
     def _still_there(self, plan: DomainPlan, after: Definitions, outcome: Outcome) -> None:
-        """Devices that were to be unplugged, and are still there; also one of this task that was taken back."""
-        live, config = after.get("live"), after.get("config")
-        for step in (*plan.steps, *outcome.done):
-            left = live.find(step.device) if live and isinstance(step, Step) else None
-            if left is None:
+        """Devices that were to be unplugged, and are still there; also those of this task that a rollback could not unplug."""
+        live = after.get("live")
+        leaving = [step for step in plan.steps if isinstance(step, Step) and step.unplugs]
+        for step in (*leaving, *outcome.left_behind):
+            if live is None or live.find(step.device) is None:
                 continue
-            if step.unplugs and step in plan.steps:
-                self._leaves(step, outcome.kept_because or "the guest has not released it")
-            elif step in outcome.done and step.action == "attach" and config and not config.find(left):
-                self._leaves(step, outcome.kept_because)
-
-    def _leaves(self, step: AnyStep, why: str | None) -> None:
-        name = step.name if isinstance(step, Step) else ""
-        others = [text for text in self.result["pending"] if not text.startswith(f"{name}:")]
-        self.result["pending"] = [*others, str(Pending(name, leaves=True, why=why))]
-        self.result.update(restart_required=True, converged=False)
+            if plan.match and step in outcome.done and step.unplugs:
+                self.result.update(pending=[str(Pending(step.name, soon=True))], restart_required=False)
+                continue
+            why = outcome.kept_because or ("the guest has not released it" if step in leaving else None)
+            others = [text for text in self.result["pending"] if not text.startswith(f"{step.name}:")]
+            self.result["pending"] = [*others, str(Pending(step.name, leaves=True, why=why))]
+            self.result.update(restart_required=True, converged=False)
 
     def _actual(self) -> int | None:
         return self._statistics.actual if self._statistics else None

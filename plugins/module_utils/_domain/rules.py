@@ -25,7 +25,7 @@ _MOST_SLOTS: t.Final = 255  # ACPI_MAX_RAM_SLOTS is 256 in QEMU, and libvirt's s
 
 @dataclass(frozen=True, eq=False, repr=False)
 class _Rule:
-    """The task is refused where `broken` says so of the definition as it would be. `stated` names parts of the wish:
+    """The task is refused where `broken` says so of the definition as it would be. `stated` names parts of the spec:
     only a task that names one of them is checked: what was there before is no reason to fail."""
 
     stated: tuple[str, ...]

@@ -162,7 +162,7 @@ def with_implied(matches: t.Sequence[Match], given: PlanInput, structure: Defini
     enough = all(memory <= definition.ram or definition.virtio_mem for definition in definitions)
     if spec.purge or listed or enough:
         return list(matches)
-    known = [match for match in matches if match.has(VIRTIO_MEM)]
+    known = [match for match in matches if match.has(VIRTIO_MEM, given.scopes)]
     if known:
         implied = DeviceSpec("memory", VIRTIO_MEM, None, {})
         return [replace(match, spec=implied) if match in known else match for match in matches]

@@ -74,12 +74,14 @@ AnyStep = t.Union[Step, Change]
 class Outcome:
     """What came of a plan: `done` are the writes that were made, in order, those of a settle or rollback included.
 
-    `kept_because`: QEMU's own word why a device could not be unplugged. `restored`: the guest did not start with what the
-    task wrote, and runs with what it had.
+    `kept_because`: QEMU's own word why a device could not be unplugged. `left_behind`: devices of this task that a rollback
+    takes out of the guest again, if it can. `restored`: the guest did not start with what the task wrote, and runs with
+    what it had.
     """
 
     done: list[AnyStep] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     kept_because: str | None = None
     fell_short: bool = False
+    left_behind: list[Step] = field(default_factory=list)
     restored: bool = False

@@ -60,7 +60,6 @@ class GuestResize:
         self._guest = guest
         self._share = share
         self._goal = goal
-        self._domain = domain
         self._writer = Writer(domain, texts, guest.scopes, self.done)
         self._clock = clock
         self._held: VirtmemError | None = None  # another job holds it
@@ -182,6 +181,7 @@ class GuestResize:
         """Ask for what was reached; whether that could be done."""
         with self._failing():
             live = t.cast(Definition, self.live)
+            self._writer.forget("config")
             for device in live.virtio_mem:
                 if device.current != device.requested:
                     short = Step("wait", "live", device, name=device.alias or "")
@@ -193,6 +193,7 @@ class GuestResize:
         return not self.error
 
     def _write(self, steps: t.Sequence[AnyStep]) -> None:
+        self._writer.forget("config")  # it may have been read long before
         for step in steps:
             self._writer.write(step)
         if any(step.scope == "config" for step in steps):

@@ -1140,3 +1140,116 @@ def test_main_hands_over(monkeypatch):
         module.main()
     assert handed[0][1:3] == (module.VirtioMemDevice, module.EMPTY_DEVICE)
     assert handed[0][0].supports_check_mode
+
+
+# ------------------------------------------------------------------------------------------- stored for the next start
+
+
+def larger(play, check=False, **options):
+    return play(check=check, size="24GiB", requested="4GiB", **options)
+
+
+@pytest.mark.parametrize("scope", ["auto", "both"])
+def test_what_a_running_guest_can_not_change_is_stored_and_named(play, hypervisor, scope):
+    domain = running_domain(hypervisor)
+    check, left = larger(play, check=True, scope=scope), larger(play, scope=scope)
+    again = larger(play, scope=scope)
+    for result in (check, left, again):
+        assert not result.failed
+        assert result["pending"] == ["ua-virtiomem0: size=24 GiB at the next start"]
+        assert (result["restart_required"], result["converged"]) == (True, False)
+    assert (left["changed"], again["changed"]) == (True, False)
+    assert check["diff"] == left["diff"]
+    assert (domain.requested("live"), domain.requested("config")) == (4 * GIB, 4 * GIB)
+    assert (left["after"]["live"]["size"], left["after"]["config"]["size"]) == (16 * GIB, 24 * GIB)
+    assert [step["action"] for step in left["steps"]] == ["resize", "redefine"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"block": "4MiB"}, "block=4 MiB"),
+        ({"page_size": "2MiB"}, "page_size=2 MiB"),
+        ({"access": "shared"}, "access=shared"),
+        ({"dynamic_memslots": True}, "dynamic_memslots=true"),
+        ({"size": "24GiB", "requested": "20GiB"}, "size=24 GiB, requested=20 GiB"),
+    ],
+)
+def test_each_option_that_waits(play, hypervisor, options, words):
+    domain = running_domain(hypervisor)
+    live = domain.live
+    left = play(**options)
+    assert left["pending"] == [f"ua-virtiomem0: {words} at the next start"]
+    assert domain.live == live
+    refused = play(scope="live", **options)
+    assert refused["error_code"] in ("immutable", "exceeds_device_size")
+    assert domain.live == live
+
+
+def test_a_device_that_the_running_guest_has_no_port_for_is_stored(play, hypervisor):
+    domain = hypervisor.add(ports=2).start()
+    domain.edit("live", lambda root: root.find("devices").remove(root.findall("devices/controller")[-1]))
+    domain.edit("live", lambda root: root.find("devices").remove(root.findall("devices/controller")[-1]))
+    left = play(size="4GiB", requested="1GiB")
+    assert left["pending"] == ["ua-virtiomem0: is added at the next start"]
+    assert (left["restart_required"], left["converged"], left["changed"]) == (True, False, True)
+    assert (domain.requested("live"), domain.requested("config")) == (None, GIB)
+
+
+def test_rolled_back_leaves_nothing_pending(play, hypervisor):
+    """The larger size was stored, and taken back, because the guest took nothing of what it was asked to."""
+    domain = running_domain(hypervisor, guest=Guest(highest=2 * GIB))
+    before = [canonical(text) for text in domain.texts()]
+    left = larger(play, on_partial="rollback", wait_timeout=20)
+    assert left.failed
+    assert (left["pending"], left["restart_required"], left["changed"]) == ([], False, False)
+    assert [canonical(text) for text in domain.texts()] == before
+
+
+# ---------------------------------------------------------------------------------------------------- what stays as it was
+
+
+def test_a_device_without_an_alias_is_found_again(play, hypervisor):
+    """The stored definition has it without an alias, and the running guest gets one of libvirt's choice."""
+    hypervisor.add(device(alias=None))
+    domain = hypervisor.all["web1"].start()
+    domain.edit("live", lambda root: root.find("devices").remove(root.find("devices/memory")))
+    check, left = play(check=True, requested="3GiB"), play(requested="3GiB")
+    for result in (check, left):
+        assert not result.failed, result
+        assert (result["pending"], result["converged"]) == ([], True)
+
+
+def test_an_unplug_that_is_not_waited_for_needs_no_restart(play, hypervisor):
+    running_domain(hypervisor, device(requested=0), guest=Guest(lets_go=False))
+    left = play(state="absent", wait=False)
+    assert left["pending"] == ["ua-virtiomem0: leaves as soon as the guest handles the unplug"]
+    assert (left["restart_required"], left["converged"]) == (False, True)
+
+
+def test_an_unplug_that_takes_too_long_is_pending(play, hypervisor):
+    running_domain(hypervisor, device(requested=0), guest=Guest(lets_go=False))
+    left = play(state="absent", wait_timeout=10)
+    assert left["error_code"] == "timeout"
+    assert left["pending"] == ["ua-virtiomem0: leaves as soon as the guest handles the unplug"]
+
+
+def test_live_alone_and_not_waited_for_says_nothing_of_the_next_start(play, hypervisor):
+    running_domain(hypervisor, guest=Guest(rate=MIB))
+    left = play(state="absent", scope="live", wait=False)
+    assert (left["pending"], left["restart_required"], left["converged"]) == ([], False, False)
+
+
+def test_a_second_device_is_attached_though_the_slots_are_used_up(play, hypervisor):
+    """Only DIMMs take slots from libvirt 9.5 on, and a definition of the whole would need more rights."""
+    hypervisor.add(device(), slots=1, ports=4).start()
+    left = play(size="4GiB", alias="ua-2")
+    assert done(left) == [("attach", "live"), ("attach", "config")]
+
+
+def test_a_change_of_requested_is_judged_by_requested_alone(play, hypervisor):
+    """Whatever else is wrong with a stored device was so before the task."""
+    domain = hypervisor.add(device(), backing="<memoryBacking><locked/></memoryBacking>")
+    assert play(requested="1025KiB")["error_code"] == "not_multiple_of_block"
+    assert not play(requested="0").failed
+    assert domain.requested("config") == 0

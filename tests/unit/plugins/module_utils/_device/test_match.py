@@ -324,11 +324,13 @@ def test_the_two_sides_of_a_match():
     found = match(live=LIVE, config=DIMM)
     assert (found.device("live"), found.device("config")) == (LIVE, DIMM)
     assert (found.twin("live"), found.twin("config")) == (DIMM, LIVE)
-    assert (found.has("virtio-mem"), found.has("dimm"), found.has("nvdimm")) == (True, True, False)
+    both = ("live", "config")
+    assert [found.has(model, both) for model in ("virtio-mem", "dimm", "nvdimm")] == [True, True, False]
+    assert (found.has("dimm", ["live"]), found.has("dimm", ["config"])) == (False, True)
     assert not match(live=LIVE).is_new
     assert not match(config=CONFIG).is_new
     assert match().is_new
-    assert not match(live=LIVE).has("dimm")
+    assert not match(live=LIVE).has("dimm", both)
 
 
 @pytest.mark.parametrize(("spec", "size"), [(None, 8 * GIB), (device_spec(size=GIB), GIB)])

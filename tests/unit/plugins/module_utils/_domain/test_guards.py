@@ -135,3 +135,22 @@ def test_host_memory(growth, available, block, current):
         assert "available memory" in error.message
         assert format_size(growth) in error.message
         check_host_memory(error.details["nearest"] - (device.current or 0), host, device)
+
+
+@pytest.mark.parametrize(
+    ("task", "requested", "current", "change"),
+    [
+        (one(requested=4 * GIB), 2 * GIB, 2 * GIB, 2 * GIB),
+        (one(requested=GIB), 2 * GIB, 2 * GIB, -GIB),
+        (one(requested=2 * GIB), 2 * GIB, GIB, 0),
+        (one(absent=True), 2 * GIB, 2 * GIB, -2 * GIB),
+        (one(absent=True), 0, GIB, -GIB),
+        (one(absent=True), 0, 0, 0),
+    ],
+    ids=["grows", "shrinks", "is awaited", "goes", "goes, and nothing is requested of it", "goes, and is empty"],
+)
+def test_what_a_task_asks_of_the_guest(task, requested, current, change):
+    live = definition(replace(LIVE, requested=requested, current=current))
+    plan = plan_domain(given(task, live, definition(replace(CONFIG, requested=requested))))
+    asked = change_of(plan, live, 0)
+    assert (asked.change, asked.has, asked.memory) == (change, 2 * GIB + current, None)
