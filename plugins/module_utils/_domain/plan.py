@@ -74,9 +74,10 @@ def _structure(given: PlanInput) -> Definition:
     from .merge import merge_structure
     from .rules import check_session
 
+    structure = merge_structure(definition, given.spec, given.platform)
     for known in given.observed.definitions.values():
         check_session(known, given.spec, given.platform)
-    return merge_structure(definition, given.spec, given.platform)
+    return structure
 
 
 def _with_steps(

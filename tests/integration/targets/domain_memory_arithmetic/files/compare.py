@@ -23,6 +23,7 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._domain import sum
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.rules import check_totals
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._libvirt import hypervisor as _hypervisor
+from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Platform
 from ansible_collections.virtmem.libvirt.plugins.module_utils._xml import document
 
 NAME = "arithmetic"  # of each domain: there is one at a time
@@ -89,7 +90,7 @@ class Comparison:
 
     def _judge(self, definition):
         for device in definition.devices:
-            check_device(device, definition, None, "devices")
+            check_device(device, definition, Platform(self.versions), "devices")
         nothing = replace(definition, maximum=None, devices=())
         check_totals(sums.read_back(definition, self.versions), nothing, self.versions)
 
