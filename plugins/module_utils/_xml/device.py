@@ -56,7 +56,7 @@ def edit_device(memory: Element, device: MemoryDevice) -> None:
 
 def _edit(memory: Element, option: Option, value: Value) -> None:
     """None takes the element or attribute away, and one around it that is there for its sake alone."""
-    path, _, last = option.xml.rpartition("/")
+    path, _slash, last = option.xml.rpartition("/")
     parent = memory.find(path) if path else memory
     if value is not None:
         parent = _make(memory, path) if parent is None else parent

@@ -263,7 +263,7 @@ _BY_KIND: t.Final[t.Mapping[Kind, t.Callable[[t.Any], t.Any]]] = {
 
 def _reader(option: Option) -> tuple[str, str, str, t.Callable[[t.Any], t.Any]]:
     """Name, path of the element, attribute (or none), and what reads it: prepared once, for a domain has many devices."""
-    path, _, attribute = option.xml.partition("@")
+    path, _at, attribute = option.xml.partition("@")
     return option.name, path.rstrip("/"), attribute, _BY_KIND[option.kind]
 
 
