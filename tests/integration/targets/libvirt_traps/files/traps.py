@@ -308,7 +308,9 @@ def outgrown(connection):
 def rewritten(connection):
     """Sets and numbers are stored in libvirt's own form."""
     source = "<source><nodemask>0,1,2-4,^3</nodemask></source><target>"
-    text = virtio_mem("ua-a").replace("<target>", source).replace("</target>", "<address base='8589934592'/></target>")
+    text = (
+        virtio_mem("ua-a").replace("<target>", source).replace("</target>", "<address base='0x0200000000'/></target>")
+    )
     stored = device_text(connection.defineXML(domain_xml(text)), "ua-a", config=True)
     return {"nodes": "<nodemask>0-2,4<" in stored, "address": "<address base='0x200000000'/>" in stored}
 

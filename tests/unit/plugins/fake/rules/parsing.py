@@ -68,4 +68,4 @@ def nodes_are_in_ranges(memory: Element) -> None:
 def addresses_are_in_hex(memory: Element) -> None:
     address = memory.find("target/address")
     if address is not None:
-        address.set("base", hex(int(address.get("base"), 0)))
+        address.set("base", hex(int(address.get("base"), 16)))
