@@ -144,15 +144,12 @@ class DeviceView(DomainView):
     def xml(self, definitions: Definitions, _actual: int | None) -> dict[Scope, str]:
         """Without what the guest has plugged, and without the alias and addresses that libvirt chose by itself (check mode
         can't know them), unless the task states them."""
+        stated = self._spec.devices[0].stated if self._spec.devices else {}
+        chosen = [name for name in ADDRESSES if name not in stated]
         return {
-            scope: document.canonical_device(self._as_stated(device)) if device else ""
+            scope: document.canonical_device(_without_chosen(device, chosen)) if device else ""
             for scope, device in self.devices(definitions).items()
         }
-
-    def _as_stated(self, device: MemoryDevice) -> MemoryDevice:
-        stated = self._spec.devices[0].stated if self._spec.devices else {}
-        chosen: dict[str, t.Any] = {name: None for name in ADDRESSES if name not in stated}
-        return replace(device, **{"alias": device.user_alias, **chosen})
 
     def title(self, domain: str) -> str:
         return f"{domain} {self._name}".strip()
@@ -178,10 +175,15 @@ def _shown_options(changes: t.Mapping[str, t.Any]) -> Facts:
 
 
 def _as_stated(device: MemoryDevice, spec: DomainSpec) -> MemoryDevice:
-    chosen: dict[str, t.Any] = {
-        name: None for name in ADDRESSES if getattr(device, name) not in spec.stated_values(name)
-    }
-    return replace(device, **{"alias": device.user_alias, **chosen})
+    return _without_chosen(
+        device, [name for name in ADDRESSES if getattr(device, name) not in spec.stated_values(name)]
+    )
+
+
+def _without_chosen(device: MemoryDevice, addresses: t.Sequence[str]) -> MemoryDevice:
+    """The device without what libvirt chose: an alias that is nobody's own, and these addresses."""
+    chosen: dict[str, t.Any] = dict.fromkeys(addresses)
+    return replace(device, alias=device.user_alias, **chosen)
 
 
 class Report:
@@ -194,6 +196,7 @@ class Report:
         self._statistics: GuestStatistics | None = None
         self._found_actual: int | None = None  # the balloon's size before the task, in bytes
         self._running: Definition | None = None
+        self._xml_before = ""  # what a diff is against
 
     def warn(self, text: str) -> None:
         self.result["_warnings"].append(text)
@@ -214,6 +217,7 @@ class Report:
         self._target = target
         self._view.planned(plan)
         self.result["before"] = self._view.both(plan.before, self._found_actual)
+        self._xml_before = _together(self._view.xml(plan.before, self._found_actual))
         self._state(plan, plan.before, self._actual())
         self._nothing_done()
         self._steps(plan, [])
@@ -328,11 +332,12 @@ class Report:
         self._pending(plan.pending)
         self.result["converged"] = self._converged(plan, after.get("live"), actual)
         title = view.title(self.result["domain"]["name"])
+        is_as_before = after is plan.before and actual == self._found_actual
         self.result["diff"] = {
             "before_header": title,
             "after_header": title,
-            "before": _together(view.xml(plan.before, self._found_actual)),
-            "after": _together(view.xml(after, actual)),
+            "before": self._xml_before,
+            "after": self._xml_before if is_as_before else _together(view.xml(after, actual)),
         }
 
     def _converged(self, plan: DomainPlan, live: Definition | None, actual: int | None) -> bool:
