@@ -74,13 +74,16 @@ def _check(
     platform: Platform,
 ) -> None:
     """A device that is new or changes, among all that the definition will have."""
-    from .._device.rules import check_device, check_free_address, check_requested, check_room
+    from .._device.rules import check_device, check_fits, check_free_address, check_requested, check_room
 
     place = match.spec.place if match.spec else match.name
     if spec.one_device and match.config and LIVE.issuperset(changed_options(match.config, device)):
         check_requested(device)  # whatever else is wrong with it was so before
         return
     check_device(device, planned, platform, place)
+    if spec.one_device and not match.config:
+        check_fits(device, structure, "config", platform)
+        return
     check_free_address(device, match.config, planned, place)
     if match.config and spec.one_device:
         check_room(structure, device.size - match.config.size, max(device.block, SIZE_ALIGNMENT))
@@ -88,15 +91,11 @@ def _check(
 
 def _added(match: Match, structure: Definition, spec: DomainSpec, platform: Platform) -> MemoryDevice:
     """A new device; a task that prepares the domain makes room for it afterwards."""
-    from .._device.rules import check_device, check_fits, check_hotpluggable, new_device
+    from .._device.rules import check_hotpluggable, new_device
 
-    if not spec.one_device:
-        return new_device(match, structure, "config", platform)
-    check_hotpluggable(structure)
-    device = new_device(match, structure, "config", platform)
-    check_device(device, structure, platform, "")
-    check_fits(device, structure, "config", platform)
-    return device
+    if spec.one_device:
+        check_hotpluggable(structure)
+    return new_device(match, structure, "config", platform)
 
 
 def _like_live(device: MemoryDevice, match: Match, spec: DomainSpec) -> MemoryDevice:
