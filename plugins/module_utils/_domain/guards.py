@@ -210,20 +210,20 @@ def live_changes(plan: DomainPlan) -> list[tuple[MemoryDevice, int]]:
     return changes
 
 
-def _shrink_of(plan: DomainPlan) -> int:
-    """Bytes that the running guest gives back on the whole, to its balloon too; 0 or less: none."""
+def _growth_of(plan: DomainPlan) -> int:
+    """Bytes that the running guest gets on the whole, from its balloon too; negative: it gives back."""
     balloon: int = sum(
-        (step.before or 0) - step.after
+        step.after - step.before
         for step in plan.writes
         if isinstance(step, Change) and step.action == "set_balloon" and step.before is not None
     )
-    return balloon - sum(growth for _device, growth in live_changes(plan))
+    return balloon + sum(growth for _device, growth in live_changes(plan))
 
 
 def change_of(plan: DomainPlan, live: Definition, reserve: int) -> GuestChange:
     """What the plan asks of the running guest, all devices and the balloon together."""
     has = live.ram + live.current
-    return GuestChange(-_shrink_of(plan), has, reserve, *_as_one(plan, live))
+    return GuestChange(_growth_of(plan), has, reserve, *_as_one(plan, live))
 
 
 def check_host_backs(plan: DomainPlan, live: Definition, hypervisor: Hypervisor) -> None:

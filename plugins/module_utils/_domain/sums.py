@@ -71,12 +71,11 @@ def _invents_cell(definition: Definition, versions: Versions) -> bool:
 
 
 def _with_invented_cell(definition: Definition) -> Definition:
-    cell = NumaCell(0, definition.boot, format_bitmap(range(definition.vcpus)))
     devices = tuple(
         device if device.model == "virtio-pmem" or device.node is not None else replace(device, node=0)
         for device in definition.devices
     )
-    return replace(definition, cells=(cell,), devices=devices)
+    return replace(with_cell(definition), devices=devices)
 
 
 def _with_all_vcpus(cells: tuple[NumaCell, ...], vcpus: int) -> tuple[NumaCell, ...]:
