@@ -20,7 +20,7 @@ from .._model import VIRTIO_MEM, Definition, MemoryDevice, Platform, Scope, Vers
 from .._size import KIB, MIB, SIZE_ALIGNMENT, format_size, round_down, round_up
 from .match import Match, new_alias
 from .spec import DeviceSpec
-from .values import _HIGHEST_ADDRESS, check_alias
+from .values import HIGHEST_ADDRESS, check_alias
 
 
 def default_block(device: MemoryDevice, definition: Definition, platform: Platform) -> int:
@@ -133,7 +133,7 @@ def check_guest_address(device: MemoryDevice) -> None:
     address = device.guest_address
     if address is not None and address % device.block:
         above = round_up(address, device.block)
-        nearest = above if above <= _HIGHEST_ADDRESS else round_down(address, device.block)
+        nearest = above if above <= HIGHEST_ADDRESS else round_down(address, device.block)
         raise VirtmemError(
             "not_multiple_of_block",
             f"guest_address: {address:#x} is not a multiple of the block size, {format_size(device.block)}.",

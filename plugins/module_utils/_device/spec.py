@@ -15,7 +15,16 @@ from .._model import VIRTIO_MEM, Record, Versions
 from .._option_table import TABLE, Option
 from .._size import parse_size
 from .options import OPTIONS, VIRTIO_MEM_OPTIONS
-from .values import Params, _path, _stated, _uuid, normal_guest_address, normal_node_mask, normal_pci_address, read_set
+from .values import (
+    Params,
+    normal_guest_address,
+    normal_node_mask,
+    normal_pci_address,
+    read_path,
+    read_set,
+    read_uuid,
+    stated_of,
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -34,9 +43,9 @@ class DeviceSpec(Record):
 
 
 def read_device_spec(position: int, params: Params) -> DeviceSpec:
-    stated = _stated(params)
+    stated = stated_of(params)
     for group in {option.group for option in TABLE if option.group}:
-        stated.update(_stated(stated.pop(group, None) or {}))
+        stated.update(stated_of(stated.pop(group, None) or {}))
     model, alias = stated.pop("model"), stated.pop("alias", None)
     place = f"devices[{position}]"
     values = read_options(stated, f"{place}.")
@@ -62,7 +71,7 @@ def read_one_device(params: Params) -> DeviceSpec:
 def read_options(params: Params, prefix: str = "") -> dict[str, t.Any]:
     """The options that a task states, as the model has them. Raises VirtmemError (invalid_size, unsupported) for one
     that can't be read; `prefix` goes before its name."""
-    stated = _stated(params)
+    stated = stated_of(params)
     return {
         option.name: _read(option, stated[option.name], prefix + option.name)
         for option in _IN_ORDER
@@ -85,8 +94,8 @@ _READERS: t.Final[t.Mapping[str, t.Callable[[t.Any, str], t.Any]]] = {
     "set": read_set,
     "hex": lambda text, _: normal_guest_address(text),
     "pci": lambda text, _: normal_pci_address(text),
-    "uuid": _uuid,
-    "path": _path,
+    "uuid": read_uuid,
+    "path": read_path,
     "presence": lambda value, _: value or None,  # an element that is there or not: false is its absence
 }
 

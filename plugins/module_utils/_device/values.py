@@ -13,8 +13,7 @@ import uuid
 from .._bitmap import format_bitmap, parse_bitmap
 from .._errors import VirtmemError
 
-# Also the size of ordinary pages on x86.
-_HIGHEST_ADDRESS: t.Final = 2**64 - 1
+HIGHEST_ADDRESS: t.Final = 2**64 - 1
 
 # virDomainDeviceInfoParseXML keeps such aliases and silently drops all others (libvirt 3.9 to 12.8).
 _USER_ALIAS: t.Final = re.compile(r"ua-[A-Za-z0-9_-]+", re.ASCII)
@@ -53,22 +52,14 @@ def normal_pci_address(text: str) -> str:
 
 def normal_node_mask(text: str) -> str:
     """A set of host NUMA nodes as libvirt reads it back: 0,1 is 0-1."""
-    try:
-        return format_bitmap(parse_bitmap(text))
-    except ValueError:
-        raise VirtmemError(
-            "unsupported",
-            f"node_mask: {text!r} is not a set of host NUMA nodes.",
-            hint="Write numbers and rising ranges with commas, for example 0-1,3.",
-            details={"node_mask": text},
-        ) from None
+    return _normal_set(text, "node_mask", "host NUMA nodes", {"node_mask": text})
 
 
 def normal_guest_address(text: str) -> int:
     """A guest physical address, as libvirt writes it (0x140000000) or in decimal."""
     text = text.strip()
     address = int(text, 16 if text[:2] in ("0x", "0X") else 10) if _ADDRESS.fullmatch(text) else 0
-    if not 0 < address <= _HIGHEST_ADDRESS:
+    if not 0 < address <= HIGHEST_ADDRESS:
         raise VirtmemError(
             "unsupported",
             f"guest_address: {text!r} is not an address.",
@@ -84,24 +75,28 @@ Params = t.Mapping[str, t.Any]
 _LOST_IN_XML: t.Final = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\ufffe\\uffff]")
 
 
-def _stated(params: Params) -> dict[str, t.Any]:
+def stated_of(params: Params) -> dict[str, t.Any]:
     return {name: value for name, value in params.items() if value is not None}
 
 
 def read_set(text: str, option: str) -> str:
     """A set as libvirt writes it. Raises VirtmemError(unsupported)."""
+    return _normal_set(text, option, "numbers", {"option": option, "value": text})
+
+
+def _normal_set(text: str, option: str, members: str, details: Params) -> str:
     try:
         return format_bitmap(parse_bitmap(text))
     except ValueError:
         raise VirtmemError(
             "unsupported",
-            f"{option}: {text!r} is not a set of numbers.",
+            f"{option}: {text!r} is not a set of {members}.",
             hint="Write numbers and rising ranges with commas, for example 0-1,3.",
-            details={"option": option, "value": text},
+            details=details,
         ) from None
 
 
-def _path(text: str, option: str) -> str:
+def read_path(text: str, option: str) -> str:
     """libvirt's schema wants an absolute path (absFilePath), which it checks only if asked to."""
     if not text.startswith("/"):
         raise VirtmemError(
@@ -120,7 +115,7 @@ def _path(text: str, option: str) -> str:
     return text
 
 
-def _uuid(text: str, option: str) -> str:
+def read_uuid(text: str, option: str) -> str:
     try:
         return str(uuid.UUID(text))
     except ValueError:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 
 from .._device.options import Spec, any_device_spec
 from .._device.spec import DeviceSpec, read_device_spec
-from .._device.values import Params, _stated, read_set
+from .._device.values import Params, read_set, stated_of
 from .._errors import Facts, VirtmemError
 from .._model import Backing, Definition, DomainState, HugePage, Observed, Platform, Record, Scope, in_order
 from .._size import parse_size
@@ -74,7 +74,7 @@ def read_domain_spec(params: Params) -> DomainSpec:
         backing=_read_backing(params["backing"] or {}),
         tuning=_tuning(params["tuning"] or {}),
         placement=_placement(params["placement"] or {}),
-        balloon=_stated(balloon),
+        balloon=stated_of(balloon),
         target=None if target is None else parse_size(target, "balloon.target"),
         devices=None if devices is None else tuple(map(read_device_spec, range(len(devices)), devices)),
         purge=params["purge_devices"],
@@ -86,7 +86,7 @@ def _size(params: Params, name: str, prefix: str = "") -> int | None:
 
 
 def _read_cell_spec(params: Params) -> CellSpec:
-    stated = _stated(params)
+    stated = stated_of(params)
     number = stated.pop("id")
     where = f"numa[{number}]."
     if "memory" in stated:
@@ -97,8 +97,8 @@ def _read_cell_spec(params: Params) -> CellSpec:
 
 
 def _read_backing(params: Params) -> dict[str, t.Any]:
-    stated = _stated(params)
-    for name, value in _stated(stated.pop("allocation", None) or {}).items():
+    stated = stated_of(params)
+    for name, value in stated_of(stated.pop("allocation", None) or {}).items():
         stated[f"allocation_{name}"] = value
     if "hugepages" in stated:
         stated["hugepages"] = _hugepages(stated["hugepages"])
@@ -129,12 +129,12 @@ def _huge_page(position: int, page: Params) -> HugePage:
 def _tuning(params: Params) -> dict[str, int | None]:
     return {
         name: None if value.strip() == UNLIMITED else parse_size(value, f"tuning.{name}")
-        for name, value in _stated(params).items()
+        for name, value in stated_of(params).items()
     }
 
 
 def _placement(params: Params) -> dict[str, str]:
-    stated = _stated(params)
+    stated = stated_of(params)
     if "nodeset" in stated:
         stated["nodeset"] = read_set(stated["nodeset"], "placement.nodeset")
     return stated

@@ -42,6 +42,8 @@ CONFIG = MemoryDevice(
     index=0,
 )
 LIVE = replace(CONFIG, current=2 * GIB, guest_address=0x100000000, pci_address="0000:01:00.0")
+# One that the guest has plugged a quarter of.
+PLUGGED = replace(LIVE, size=4 * GIB, requested=GIB, current=GIB, guest_address=0x140000000, pci_address="0000:04:00.0")
 SECOND = replace(CONFIG, alias="ua-b", node=1, pci_address="0000:05:00.0", index=1)
 
 
@@ -102,12 +104,29 @@ def given(spec, live=None, config=None, scopes=None, platform=HOST, **more):
 
 @contextmanager
 def refused(code, *words):
-    """The block raises VirtmemError(code), and its message has all the words; what it raised is in the list."""
+    """The block raises VirtmemError(code), and its message is one sentence with all the words; what it raised is in the list."""
     caught = []
     with pytest.raises(VirtmemError) as raised:
         yield caught
     caught.append(raised.value)
     assert raised.value.code == code, raised.value.message
     assert raised.value.message.endswith(".")
+    assert "\n" not in raised.value.message
     for word in words:
         assert word in raised.value.message
+
+
+def refusal(code, rule, *arguments):
+    """What the rule raises, which is VirtmemError(code)."""
+    with refused(code) as caught:
+        rule(*arguments)
+    return caught[0]
+
+
+def holds(rule, *arguments):
+    """Whether the rule raises nothing."""
+    try:
+        rule(*arguments)
+    except VirtmemError:
+        return False
+    return True

@@ -43,6 +43,7 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
 )
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import format_size
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.module_utils import models
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.module_utils.models import holds, refusal
 
 MIB, GIB = 1024**2, 1024**3
 NEW = Versions((11, 3, 0), (10, 0, 13))
@@ -53,24 +54,6 @@ WEB1 = Definition(
 
 blocks = st.integers(21, 34).map(lambda power: 1 << power)
 sizes = st.integers(0, 64 * GIB)
-
-
-def refused(code, rule, *arguments):
-    with pytest.raises(VirtmemError) as caught:
-        rule(*arguments)
-    error = caught.value
-    assert error.code == code
-    assert error.message.endswith(".")
-    assert "\n" not in error.message
-    return error
-
-
-def holds(rule, *arguments):
-    try:
-        rule(*arguments)
-    except VirtmemError:
-        return False
-    return True
 
 
 # ---------------------------------------------------------------------------------------------------------- geometry
@@ -96,7 +79,7 @@ def test_block(block, smallest, page_size, nearest):
     if nearest is None:
         check_block(device, smallest)
     else:
-        error = refused("block_invalid", check_block, device, smallest)
+        error = refusal("block_invalid", check_block, device, smallest)
         assert error.details["nearest"] == nearest
         assert format_size(nearest) in error.hint
         assert format_size(block) in error.message
@@ -107,7 +90,7 @@ def test_block(block, smallest, page_size, nearest):
 def test_block_offered_is_right(block, smallest, page_size):
     device = replace(DEVICE, block=block, page_size=page_size)
     if not holds(check_block, device, smallest):
-        error = refused("block_invalid", check_block, device, smallest)
+        error = refusal("block_invalid", check_block, device, smallest)
         check_block(replace(device, block=error.details["nearest"]), smallest)
 
 
@@ -128,13 +111,13 @@ def test_size(size, block, choices):
     if choices is None:
         check_size(device)
     else:
-        error = refused("not_multiple_of_block", check_size, device)
+        error = refusal("not_multiple_of_block", check_size, device)
         assert choices in error.hint
         assert format_size(size) in error.message
 
 
 def test_no_size_at_all():
-    error = refused("invalid_size", check_size, replace(DEVICE, size=0, block=4 * MIB))
+    error = refusal("invalid_size", check_size, replace(DEVICE, size=0, block=4 * MIB))
     assert error.details["nearest"] == 4 * MIB
     assert "state=absent" in error.hint
 
@@ -149,7 +132,7 @@ def test_page_size(size):
     if size is None or (size >= 4096 and size & (size - 1) == 0):
         check_page_size(device)
     else:
-        error = refused("unsupported", check_page_size, device)
+        error = refusal("unsupported", check_page_size, device)
         assert "page_size" in error.message
         check_page_size(replace(device, page_size=error.details["nearest"]))
 
@@ -170,14 +153,14 @@ def test_requested(requested, size, block, code):
     if code is None:
         check_requested(device)
     else:
-        error = refused(code, check_requested, device)
+        error = refusal(code, check_requested, device)
         assert format_size(requested) in error.message
         assert error.details["requested"] == requested
 
 
 def test_requested_offers_nothing_above_the_size():
     device = replace(DEVICE, size=3 * MIB, block=2 * MIB, requested=2 * MIB + 1)
-    assert refused("not_multiple_of_block", check_requested, device).details["nearest"] == 2 * MIB
+    assert refusal("not_multiple_of_block", check_requested, device).details["nearest"] == 2 * MIB
 
 
 @given(sizes, blocks, sizes)
@@ -185,7 +168,7 @@ def test_sizes_offered_are_right(size, block, requested):
     device = replace(DEVICE, size=size, block=block, requested=requested)
     if not holds(check_size, device):
         code = "not_multiple_of_block" if size else "invalid_size"
-        nearest = refused(code, check_size, device).details["nearest"]
+        nearest = refusal(code, check_size, device).details["nearest"]
         device = replace(device, size=nearest)
         check_size(device)
     try:
@@ -198,7 +181,7 @@ def test_sizes_offered_are_right(size, block, requested):
 
 def test_requested_offered_for_a_size_of_no_whole_blocks():
     device = replace(DEVICE, size=5 * MIB, block=2 * MIB, requested=6 * MIB)
-    error = refused("exceeds_device_size", check_requested, device)
+    error = refusal("exceeds_device_size", check_requested, device)
     check_requested(replace(device, requested=error.details["nearest"]))
 
 
@@ -211,7 +194,7 @@ def test_guest_address(address, block):
     if address is None or address % block == 0:
         check_guest_address(device)
     else:
-        error = refused("not_multiple_of_block", check_guest_address, device)
+        error = refusal("not_multiple_of_block", check_guest_address, device)
         assert hex(address) in error.message
         assert error.details["nearest"] > address
         check_guest_address(replace(device, guest_address=error.details["nearest"]))
@@ -241,7 +224,7 @@ def test_guest_address(address, block):
 def test_node(arch, cells, node, chosen):
     definition = replace(WEB1, arch=arch, cells=tuple(NumaCell(number, GIB) for number in cells))
     if isinstance(chosen, str):
-        error = refused(chosen, choose_node, definition, node)
+        error = refusal(chosen, choose_node, definition, node)
         assert error.hint
         if node is not None and cells:
             assert str(node) in error.message
@@ -254,10 +237,10 @@ def test_node(arch, cells, node, chosen):
 
 def test_prepared():
     check_hotpluggable(WEB1)
-    error = refused("not_hotpluggable", check_hotpluggable, replace(WEB1, maximum=None))
+    error = refusal("not_hotpluggable", check_hotpluggable, replace(WEB1, maximum=None))
     assert "<maxMemory>" in error.message
     assert error.hint
-    error = refused("not_hotpluggable", check_hotpluggable, replace(WEB1, lasting_blockers=("a", "b")))
+    error = refusal("not_hotpluggable", check_hotpluggable, replace(WEB1, lasting_blockers=("a", "b")))
     assert "a and b" in error.message
     assert error.details == {"blockers": ["a", "b"]}
 
@@ -270,7 +253,7 @@ def test_room(extra, nearest):
     if nearest is None:
         check_room(WEB1, extra, 2 * MIB)
     else:
-        error = refused("exceeds_max_memory", check_room, WEB1, extra, 2 * MIB)
+        error = refusal("exceeds_max_memory", check_room, WEB1, extra, 2 * MIB)
         assert error.details["nearest"] == nearest
         for number in ("10 GiB", "16 GiB", "6 GiB", format_size(extra)):
             assert number in error.message
@@ -278,9 +261,9 @@ def test_room(extra, nearest):
 
 
 def test_no_room_at_all():
-    error = refused("exceeds_max_memory", check_room, replace(WEB1, maximum=6 * GIB), 2 * MIB, 2 * MIB)
+    error = refusal("exceeds_max_memory", check_room, replace(WEB1, maximum=6 * GIB), 2 * MIB, 2 * MIB)
     assert "Raise maxMemory" in error.hint
-    error = refused("exceeds_max_memory", check_room, replace(WEB1, maximum=5 * GIB), 2 * MIB, 2 * MIB)
+    error = refusal("exceeds_max_memory", check_room, replace(WEB1, maximum=5 * GIB), 2 * MIB, 2 * MIB)
     assert error.details["room"] == 0
 
 
@@ -288,7 +271,7 @@ def test_no_room_at_all():
 def test_room_offered_is_right(total, maximum, extra, step):
     definition = replace(WEB1, total=total, maximum=maximum)
     if not holds(check_room, definition, extra, step):
-        nearest = refused("exceeds_max_memory", check_room, definition, extra, step).details["nearest"]
+        nearest = refusal("exceeds_max_memory", check_room, definition, extra, step).details["nearest"]
         assert nearest % step == 0
         if nearest:
             check_room(definition, nearest, step)
@@ -316,7 +299,7 @@ def test_slot(libvirt, slots, model, scope, fits):
     if fits:
         check_slot(*arguments)
     else:
-        assert f"{slots} memory slots" in refused("exceeds_max_memory", check_slot, *arguments).message
+        assert f"{slots} memory slots" in refusal("exceeds_max_memory", check_slot, *arguments).message
 
 
 @pytest.mark.parametrize(("ports", "fits"), [(None, True), (1, True), (0, False)])
@@ -327,7 +310,7 @@ def test_port(ports, fits):
 def test_pci_address_is_taken():
     taken = replace(WEB1, pci_addresses=frozenset({"0000:04:00.0"}))
     check_pci_address(taken, "0000:05:00.0")
-    error = refused("unsupported", check_pci_address, taken, "0000:04:00.0")
+    error = refusal("unsupported", check_pci_address, taken, "0000:04:00.0")
     assert "0000:04:00.0" in error.message
     assert error.hint
 
@@ -416,7 +399,7 @@ def test_options_of_a_model(model, stated, foreign):
     if foreign is None:
         check_options(spec)
     else:
-        error = refused("unsupported", check_options, spec)
+        error = refusal("unsupported", check_options, spec)
         assert error.message.startswith(f"devices[0]: a {model} device has no ")
         assert foreign in error.message
         assert error.details["model"] == model

@@ -10,35 +10,17 @@ import pytest
 from hypothesis import given, strategies as st
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils._device.values import (
-    _path,
-    _stated,
-    _uuid,
     check_alias,
     is_user_alias,
     normal_guest_address,
     normal_node_mask,
     normal_pci_address,
+    read_path,
     read_set,
+    read_uuid,
+    stated_of,
 )
-from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
-
-
-def refused(code, rule, *arguments):
-    with pytest.raises(VirtmemError) as caught:
-        rule(*arguments)
-    error = caught.value
-    assert error.code == code
-    assert error.message.endswith(".")
-    assert "\n" not in error.message
-    return error
-
-
-def holds(rule, *arguments):
-    try:
-        rule(*arguments)
-    except VirtmemError:
-        return False
-    return True
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.module_utils.models import holds, refusal
 
 
 @pytest.mark.parametrize("alias", ["ua-a", "ua-virtiomem0", "ua-A_b-9", "ua--", "ua-ua-"])
@@ -51,7 +33,7 @@ def test_alias(alias):
     "alias", ["", "ua-", "ua", "virtiomem0", "ua-v.m0", "UA-a", "ua-a b", "ua-\u00e9", "ua-a\n", "ua-a/b"]
 )
 def test_alias_that_libvirt_drops(alias):
-    error = refused("unsupported", check_alias, alias)
+    error = refusal("unsupported", check_alias, alias)
     check_alias(error.details["nearest"])
     assert error.details["nearest"] in error.hint
 
@@ -59,7 +41,7 @@ def test_alias_that_libvirt_drops(alias):
 @given(st.text(max_size=20))
 def test_alias_offered_is_right(alias):
     if not holds(check_alias, alias):
-        check_alias(refused("unsupported", check_alias, alias).details["nearest"])
+        check_alias(refusal("unsupported", check_alias, alias).details["nearest"])
 
 
 @pytest.mark.parametrize(
@@ -78,7 +60,7 @@ def test_alias_offered_is_right(alias):
 )
 def test_pci_address(text, address):
     if address is None:
-        assert "pci_address" in refused("unsupported", normal_pci_address, text).message
+        assert "pci_address" in refusal("unsupported", normal_pci_address, text).message
     else:
         assert normal_pci_address(text) == address
 
@@ -104,12 +86,12 @@ def test_node_mask(text, normal):
     "text", ["", "all", "0-", "-1", "0,,1", "0;1", "0x1", "^", "1-2-3", "\u0661", "16384", "0-99999999999"]
 )
 def test_node_mask_nonsense(text):
-    assert "node_mask" in refused("unsupported", normal_node_mask, text).message
+    assert "node_mask" in refusal("unsupported", normal_node_mask, text).message
 
 
 @pytest.mark.parametrize("text", ["3-1", "^1", "1,^1"])
 def test_node_mask_without_a_node(text):
-    refused("unsupported", normal_node_mask, text)
+    refusal("unsupported", normal_node_mask, text)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +117,7 @@ def test_node_mask_without_a_node(text):
 )
 def test_guest_address_text(text, address):
     if address is None:
-        assert refused("unsupported", normal_guest_address, text).hint
+        assert refusal("unsupported", normal_guest_address, text).hint
     else:
         assert normal_guest_address(text) == address
 
@@ -155,7 +137,7 @@ def test_guest_address_text(text, address):
     ],
 )
 def test_the_alias_that_is_offered(alias, nearest):
-    assert refused("unsupported", check_alias, alias).details == {"alias": alias, "nearest": nearest}
+    assert refusal("unsupported", check_alias, alias).details == {"alias": alias, "nearest": nearest}
 
 
 @pytest.mark.parametrize(("slot", "fits"), [("1f", True), ("20", False)])
@@ -166,13 +148,13 @@ def test_a_slot_has_five_bits(slot, fits):
 def test_an_address_is_not_0():
     assert normal_guest_address("1") == 1
     assert normal_guest_address("0x00000001") == 1
-    refused("unsupported", normal_guest_address, "0x0")
+    refusal("unsupported", normal_guest_address, "0x0")
 
 
 @pytest.mark.parametrize(("text", "normal"), [("0,1", "0-1"), (" 3 ", "3"), ("x", None), ("", None)])
 def test_a_set(text, normal):
     if normal is None:
-        error = refused("unsupported", read_set, text, "numa[0].cpus")
+        error = refusal("unsupported", read_set, text, "numa[0].cpus")
         assert error.message.startswith(f"numa[0].cpus: {text!r} ")
         assert error.details == {"option": "numa[0].cpus", "value": text}
     else:
@@ -181,7 +163,7 @@ def test_a_set(text, normal):
 
 @pytest.mark.parametrize("text", ["/", "/dev/pmem0", "/with space/\u00fc\u2713", "/a\xa0b", "/a~"])
 def test_a_path(text):
-    assert _path(text, "devices[0].path") == text
+    assert read_path(text, "devices[0].path") == text
 
 
 @pytest.mark.parametrize(
@@ -202,7 +184,7 @@ def test_a_path(text):
     ],
 )
 def test_a_path_that_can_not_be_written(text):
-    error = refused("unsupported", _path, text, "devices[3].path")
+    error = refusal("unsupported", read_path, text, "devices[3].path")
     assert error.message.startswith("devices[3].path: ")
     assert error.details == {"path": text}
 
@@ -217,10 +199,10 @@ def test_a_path_that_can_not_be_written(text):
 )
 def test_a_uuid(text, normal):
     if normal is None:
-        assert "devices[0].uuid" in refused("unsupported", _uuid, text, "devices[0].uuid").message
+        assert "devices[0].uuid" in refusal("unsupported", read_uuid, text, "devices[0].uuid").message
     else:
-        assert _uuid(text, "devices[0].uuid") == normal
+        assert read_uuid(text, "devices[0].uuid") == normal
 
 
 def test_what_is_stated():
-    assert _stated({"a": None, "b": 0, "c": False, "d": ""}) == {"b": 0, "c": False, "d": ""}
+    assert stated_of({"a": None, "b": 0, "c": False, "d": ""}) == {"b": 0, "c": False, "d": ""}

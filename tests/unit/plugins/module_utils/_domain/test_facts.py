@@ -25,7 +25,6 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     DomainState,
     GuestStatistics,
     HugePage,
-    MemoryDevice,
     Placement,
     Tuning,
 )
@@ -33,23 +32,12 @@ from ansible_collections.virtmem.libvirt.tests.unit.plugins.module_utils.models 
     CONFIG,
     LIVE,
     MIB,
+    PLUGGED as DEVICE,
     definition,
     device,
 )
 
 GIB = 1024**3
-DEVICE = MemoryDevice(
-    "virtio-mem",
-    4 * GIB,
-    block=2 << 20,
-    requested=GIB,
-    current=GIB,
-    node=0,
-    alias="ua-a",
-    guest_address=0x140000000,
-    pci_address="0000:04:00.0",
-    index=0,
-)
 
 
 def test_domain_facts():

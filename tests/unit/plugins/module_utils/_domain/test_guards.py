@@ -19,7 +19,6 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.guards imp
 )
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.plan import plan_domain
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.spec import DomainSpec
-from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import GuestStatistics, HostMemory
 from ansible_collections.virtmem.libvirt.plugins.module_utils._size import format_size
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.module_utils.models import (
@@ -30,7 +29,9 @@ from ansible_collections.virtmem.libvirt.tests.unit.plugins.module_utils.models 
     definition,
     device,
     given,
+    holds,
     one,
+    refusal,
 )
 
 
@@ -71,24 +72,6 @@ blocks = st.integers(21, 34).map(lambda power: 1 << power)
 sizes = st.integers(0, 64 * GIB)
 
 
-def refused(code, rule, *arguments):
-    with pytest.raises(VirtmemError) as caught:
-        rule(*arguments)
-    error = caught.value
-    assert error.code == code
-    assert error.message.endswith(".")
-    assert "\n" not in error.message
-    return error
-
-
-def holds(rule, *arguments):
-    try:
-        rule(*arguments)
-    except VirtmemError:
-        return False
-    return True
-
-
 @pytest.mark.parametrize(
     ("shrink", "usable", "fits"),
     [
@@ -103,7 +86,7 @@ def test_guest_memory(shrink, usable, fits):
     if fits:
         check_guest_memory(*arguments)
     else:
-        error = refused("guest_needs_memory", check_guest_memory, *arguments)
+        error = refusal("guest_needs_memory", check_guest_memory, *arguments)
         assert "128 MiB" in error.message
         assert "1 GiB" in error.message
         assert error.details["usable"] == usable
@@ -115,7 +98,7 @@ def test_guest_memory_offered_is_right(usable, reserve, current, block, data):
     device = replace(DEVICE, current=current, requested=current, block=block)
     shrink = data.draw(st.integers(0, current // block)) * block
     assume(not holds(check_guest_memory, shrink, reserve, GuestStatistics(usable=usable), device))
-    error = refused("guest_needs_memory", check_guest_memory, shrink, reserve, GuestStatistics(usable=usable), device)
+    error = refusal("guest_needs_memory", check_guest_memory, shrink, reserve, GuestStatistics(usable=usable), device)
     nearest = error.details["nearest"]
     assert current - shrink <= nearest <= current
     assert nearest % block == 0
@@ -131,7 +114,7 @@ def test_host_memory(growth, available, block, current):
     if growth <= available:
         check_host_memory(growth, host, device)
     else:
-        error = refused("host_lacks_memory", check_host_memory, growth, host, device)
+        error = refusal("host_lacks_memory", check_host_memory, growth, host, device)
         assert "available memory" in error.message
         assert format_size(growth) in error.message
         check_host_memory(error.details["nearest"] - (device.current or 0), host, device)

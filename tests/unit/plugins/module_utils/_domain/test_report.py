@@ -19,21 +19,9 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.report imp
 )
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.spec import DomainSpec
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.steps import Change, Outcome, Step
-from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Definition, DomainState, MemoryDevice
+from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Definition, DomainState
+from ansible_collections.virtmem.libvirt.tests.unit.plugins.module_utils.models import GIB, PLUGGED as DEVICE
 
-GIB = 1024**3
-DEVICE = MemoryDevice(
-    "virtio-mem",
-    4 * GIB,
-    block=2 << 20,
-    requested=GIB,
-    current=GIB,
-    node=0,
-    alias="ua-a",
-    guest_address=0x140000000,
-    pci_address="0000:04:00.0",
-    index=0,
-)
 STORED = replace(DEVICE, current=None, guest_address=None, pci_address="0000:05:00.0")
 STATE = DomainState("web1", "u", "running", active=True, persistent=True)
 
