@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Sets of numbers as libvirt writes them: 0-1,3. The collection has its own _sets, and the fake must not use that."""
+"""Sets of numbers as libvirt writes them: 0-1,3. The collection has its own _bitmap, and the fake must not use that."""
 
 from __future__ import annotations
 

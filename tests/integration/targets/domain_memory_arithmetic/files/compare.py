@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Defines the table's domains on a real libvirt, and compares what it makes of them with what _arithmetic foretells.
+"""Defines the table's domains on a real libvirt, and compares what it makes of them with what _domain/sums foretells.
 
 compare.py URI < {"domains": ..., "impossible": ...}. Leaves no domain behind.
 """
