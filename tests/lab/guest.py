@@ -28,6 +28,8 @@ _STATES = {
     libvirt.VIR_DOMAIN_CRASHED: "crashed",
 }
 _ALIVE = ("running", "paused")
+# Where QEMU's log is, below the lab: a session daemon keeps it with its caches.
+_QEMU_LOGS = ("cache/libvirt/qemu/log", "system/log/qemu")
 
 
 class Guest:
@@ -147,8 +149,9 @@ class Guest:
 
     def _story(self, wanted: str, waited: float, record: GuestMemory | None) -> str:
         said = f"MemTotal {record.total} ({show(record.total)}) {record.age:.0f} s ago" if record else "nothing"
-        end = last_lines(self.console)
-        return f"{self.name} ({self.state}) did not reach {wanted} in {waited:.0f} s; it said {said}\n{end}"
+        logs = [self.console, *(self._folder.parents[1] / folder / f"{self.name}.log" for folder in _QEMU_LOGS)]
+        ends = "\n".join(end for end in map(last_lines, logs) if end)
+        return f"{self.name} ({self.state}) did not reach {wanted} in {waited:.0f} s; it said {said}\n{ends}"
 
 
 def _later(now: GuestMemory, before: GuestMemory) -> bool:
