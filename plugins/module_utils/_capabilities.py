@@ -14,7 +14,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ._errors import VirtmemError
-from ._model import Definition, MemoryDevice, Versions
+from ._model import MIB, Definition, MemoryDevice, Platform, Versions
 
 Version = tuple[int, int, int]
 
@@ -230,3 +230,11 @@ def default_slots(versions: Versions, dimms: bool) -> int:
 def node_mask_binds(versions: Versions) -> bool:
     """Whether a device's node_mask keeps its memory on these host nodes where numatune only prefers some."""
     return behaves("node_mask binds", versions)
+
+
+def smallest_block(arch: str, platform: Platform) -> int | None:
+    """Bytes; None where it can't be known. virDomainMemoryDefValidate compares with virHostMemGetTHPSize, which falls back
+    to 2 MiB."""
+    if platform.thp_size is not None:
+        return max(platform.thp_size, MIB)
+    return 2 * MIB if arch in _X86 else None

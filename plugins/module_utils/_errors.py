@@ -47,6 +47,7 @@ class VirtmemError(Exception):
 
     Attributes: `code` is a key of `ERROR_CODES`; `message` is one sentence with the numbers in it; `hint` says what
     to do; `details` holds the same numbers for programs (sizes in bytes) and libvirt's own text where there is one.
+    `passing`: another job holds the domain, which will end: the same call can succeed later.
     """
 
     def __init__(self, code: str, message: str, *, hint: str = "", details: t.Mapping[str, t.Any] | None = None):
@@ -55,6 +56,7 @@ class VirtmemError(Exception):
         message = on_one_line(message)
         super().__init__(message)
         self.code = code
+        self.passing = False
         self.message = message
         self.hint = on_one_line(hint)
         self.details: dict[str, t.Any] = dict(details or {})
@@ -67,10 +69,7 @@ class VirtmemError(Exception):
         return self
 
 
-Facts = dict[str, t.Any]
-
-
-def failure_facts(error: VirtmemError) -> Facts:
+def failure_facts(error: VirtmemError) -> dict[str, t.Any]:
     return {"error_code": error.code, "details": error.details, "hint": error.hint}
 
 

@@ -2,21 +2,67 @@
 # SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The nouns, as frozen data: no libvirt, no XML, no Ansible. All sizes are bytes. Pure."""
+"""The nouns, as frozen data, and the bytes that they are counted in: no libvirt, no XML, no Ansible. Pure."""
 
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 
 from ._bitmap import parse_bitmap
 
+Facts = dict[str, t.Any]
 Scope = t.Literal["live", "config"]
+
+KIB: t.Final = 1024
+MIB: t.Final = 1024**2
+UNITS: t.Final = "kmgtpe"  # each 1024 times the one before, from KiB on
+
+# qemuDomainAlignMemorySizes rounds device sizes to 2 MiB at start, and in the live definition only: other sizes
+# would differ between the two definitions for ever. It is also the smallest block that QEMU takes on x86.
+SIZE_ALIGNMENT: t.Final = 2 * MIB
+
+# VIR_DOMAIN_MEMORY_PARAM_UNLIMITED, libvirt's way to write "no limit"; its Python binding lacks the name in 9.0.
+UNLIMITED: t.Final = 9007199254740991 * KIB
 
 VIRTIO_MEM: t.Final = "virtio-mem"
 # The one of Definition.blockers that a task can lift.
 _LOCKED: t.Final = "its memory is locked (<memoryBacking><locked/>)"
+
+
+def format_size(size: int) -> str:
+    """`size` bytes for a person: in the largest 1024-based unit that shows it exactly (C(6 GiB), C(1536 MiB))."""
+    for power in range(len(UNITS), 0, -1):
+        unit = 1024**power
+        if size and size % unit == 0:
+            return f"{size // unit} {UNITS[power - 1].upper()}iB"
+    return "0" if size == 0 else f"{size} bytes"
+
+
+def about(size: int) -> str:
+    """`size` bytes rounded down to MiB, for measured values that nobody typed (free memory, statistics)."""
+    return format_size(size // MIB * MIB)
+
+
+def kib(size: int) -> int:
+    """Whole KiB of `size` bytes, rounded up as libvirt does (virDomainParseMemory)."""
+    return -(-size // KIB)
+
+
+def round_down(size: int, step: int) -> int:
+    """The largest multiple of `step` that is not above `size` (all bytes)."""
+    return size // step * step
+
+
+def round_up(size: int, step: int) -> int:
+    """The smallest multiple of `step` that is not below `size` (all bytes)."""
+    return -(-size // step) * step
+
+
+# A guest counts less than it was given, for its kernel and firmware: 107 MiB of 512 (Linux 6.1), and more of more.
+_OVERHEAD: t.Final = 160 * MIB
+_OVERHEAD_SHARE: t.Final = 16
 
 
 class Record:
@@ -73,6 +119,11 @@ class MemoryDevice(Record):
     index: int = -1
 
     @property
+    def capacity(self) -> int:
+        """The most that it can give, in whole blocks."""
+        return round_down(self.size, self.block)
+
+    @property
     def user_alias(self) -> str | None:
         """The alias if it is a person's: libvirt keeps those that begin with ua- in both definitions (3.9.0)."""
         return self.alias if self.alias and self.alias.startswith("ua-") else None
@@ -126,6 +177,22 @@ class Backing(Record):
         if self.hugepages == ():
             return 0
         return next((page.size for page in self.hugepages or () if page.nodeset is None), None)
+
+    @property
+    def options(self) -> Facts:
+        """As the option `backing` of domain_memory."""
+        pages: list[Facts] = [asdict(page) for page in self.hugepages or ()]
+        if self.hugepages == ():
+            pages = [{"size": None, "nodeset": None}]  # the host's default size
+        return {
+            "hugepages": pages,
+            "source": self.source,
+            "access": self.access,
+            "allocation": {"mode": self.allocation_mode, "threads": self.allocation_threads},
+            "locked": self.locked,
+            "nosharepages": self.nosharepages,
+            "discard": self.discard,
+        }
 
     @cached_property
     def cell_page_sizes(self) -> t.Mapping[int, int]:
@@ -259,6 +326,44 @@ class Definition(Record):
     def virtio_mem(self) -> tuple[MemoryDevice, ...]:
         return tuple(device for device in self.devices if device.model == VIRTIO_MEM)
 
+    @property
+    def balloon_target(self) -> int | None:
+        """What the balloon leaves of boot memory and DIMMs at the next start; None without a balloon. A `<currentMemory>` of
+        as much or more means all of it, whatever libvirt has added to it."""
+        return min(self.current_memory, self.ram) if self.balloon else None
+
+    @property
+    def options(self) -> Facts:
+        """All but devices, as the options of domain_memory; sizes are bytes, and None is what the definition leaves open."""
+        return {
+            "boot": self.boot,
+            "maximum": None if self.maximum is None else {"size": self.maximum, "slots": self.slots},
+            "numa": [asdict(cell) for cell in self.cells],
+            "backing": self.backing.options,
+            "tuning": asdict(self.tuning),
+            "placement": {"mode": self.placement.mode, "nodeset": self.placement.nodeset},
+            "balloon": {**asdict(self.memballoon), "target": self.balloon_target},
+        }
+
+    @cached_property
+    def flat_options(self) -> Facts:
+        """The same by dotted names (maximum.size), for telling what differs."""
+        return dict(_flat("", self.options))
+
+    def offline(self, statistics: GuestStatistics) -> int | None:
+        """About how many bytes of plugged memory the guest does not count as its own; None if it does not say.
+
+        Its MemTotal against boot memory and what is plugged; what boot memory alone can explain counts as 0.
+        """
+        if statistics.available is None:
+            return None
+        missing = self.boot + self.current - statistics.available
+        return min(missing, self.current) if missing > _OVERHEAD + self.boot // _OVERHEAD_SHARE else 0
+
+    def says_the_same(self, other: Definition) -> bool:
+        """Of everything that an option is about."""
+        return (self.flat_options, self.devices) == (other.flat_options, other.devices)
+
     def with_devices(self, devices: t.Iterable[MemoryDevice]) -> Definition:
         """The same boot memory with other devices."""
         devices = tuple(devices)
@@ -283,6 +388,14 @@ class Definition(Record):
             return device.page_size
         backing = self.backing
         return backing.cell_page_sizes.get(-1 if device.node is None else device.node, backing.page_size)
+
+
+def _flat(prefix: str, facts: Facts) -> t.Iterator[tuple[str, t.Any]]:
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            yield from _flat(f"{prefix}{name}.", value)
+        else:
+            yield prefix + name, value
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -86,3 +86,5 @@ TABLE: t.Final = (
     Option("ats", "on_off", "driver/@ats", _VIRTIO, feature="driver", group="driver"),
     Option("packed", "on_off", "driver/@packed", _VIRTIO, feature="driver", group="driver"),
 )
+
+SIZES: t.Final = frozenset(option.name for option in TABLE if option.kind == "size")

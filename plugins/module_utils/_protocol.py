@@ -14,8 +14,7 @@ import typing as t
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from ._errors import Facts
-from ._model import DomainState, GuestStatistics, HostMemory, Scope, Versions
+from ._model import DomainState, Facts, GuestStatistics, HostMemory, Scope, Versions
 
 
 class Clock(t.Protocol):

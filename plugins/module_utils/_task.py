@@ -13,7 +13,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleFallbackNotFound, AnsibleModule, missing_required_lib
 
-from ._errors import Facts, VirtmemError, failure_facts, on_one_line
+from ._errors import VirtmemError, failure_facts, on_one_line
 from ._wait import SYSTEM_CLOCK
 
 if t.TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _hide_password(module: AnsibleModule, uri: str) -> None:
         register_secret(match.group(1))
 
 
-def require_libraries(module: AnsibleModule, libvirt: LibvirtDoor, xml: XmlDoor, result: Facts) -> None:
+def require_libraries(module: AnsibleModule, libvirt: LibvirtDoor, xml: XmlDoor, result: dict[str, t.Any]) -> None:
     """Fail with error_code=missing_library, naming the interpreter and the package, unless all is there."""
     for library, problem in (("libvirt", libvirt.LIBVIRT_IMPORT_ERROR), ("lxml", xml.LXML_IMPORT_ERROR)):
         if problem:
@@ -127,7 +127,7 @@ def run_task(
     start = time.monotonic()
     params = _without_empty(module)
     _hide_password(module, params["uri"])
-    result: Facts = dict(empty)
+    result: dict[str, t.Any] = dict(empty)
     if "domain" in params:
         result["domain"] = {"name": params["domain"], "uuid": None, "state": None}
     require_libraries(module, libvirt, xml, {**result, "duration": 0.0})
@@ -142,7 +142,7 @@ def run_task(
             work.run()
         finally:
             hypervisor.close()
-        failure: Facts = {}
+        failure: dict[str, t.Any] = {}
     except VirtmemError as error:
         failure = {"msg": error.message, **failure_facts(error)}
     for warning in result.pop("_warnings", []):

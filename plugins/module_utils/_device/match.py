@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which device is which: in the two definitions of a domain, and in a task. Pure."""
+"""Which device is which, in the two definitions of a domain and in a task; and in what two of them differ. Pure."""
 
 from __future__ import annotations
 
@@ -10,11 +10,22 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from .._errors import VirtmemError
-from .._model import VIRTIO_MEM, MemoryDevice, Observed, Platform, Record, Scope
-from .._size import format_size
+from .._model import VIRTIO_MEM, MemoryDevice, Observed, Platform, Record, Scope, format_size
+from .._option_table import TABLE
 from .spec import DeviceSpec, check_features, check_options
 
 Pair = tuple[t.Optional[MemoryDevice], t.Optional[MemoryDevice]]
+
+
+# Each definition has its own, unless a task states them; libvirt chooses.
+ADDRESSES: t.Final = frozenset(option.name for option in TABLE if option.is_address)
+
+# What a running guest's device can change.
+LIVE: t.Final = frozenset(option.name for option in TABLE if option.is_live)
+
+
+def changed_options(before: MemoryDevice, after: MemoryDevice) -> list[str]:
+    return [option.name for option in TABLE if getattr(before, option.name) != getattr(after, option.name)]
 
 
 def pair_all(observed: Observed) -> list[Pair]:
@@ -88,6 +99,11 @@ class Match(Record):
     config: MemoryDevice | None
     name: str
     alias: str | None = None
+
+    @property
+    def wanted(self) -> DeviceSpec:
+        """What the task says, of a device that it does say something of."""
+        return t.cast(DeviceSpec, self.spec)
 
     @property
     def is_new(self) -> bool:

@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What follows from the table of device options: argument specs, and which options are of a kind. Pure."""
+"""What follows from the table of device options: argument specs and facts. Pure."""
 
 from __future__ import annotations
 
@@ -24,18 +24,6 @@ OPTIONS: t.Final[t.Mapping[str, frozenset[str]]] = {
     model: frozenset(option.name for option in TABLE if model in option.models) for model in MODELS
 }
 
-SIZES: t.Final = frozenset(option.name for option in TABLE if option.kind == "size")
-
-# Each definition has its own, unless a task states them; libvirt chooses.
-ADDRESSES: t.Final = frozenset(option.name for option in TABLE if option.is_address)
-
-# What a running guest's device can change.
-LIVE: t.Final = frozenset(option.name for option in TABLE if option.is_live)
-
-
-def changed_options(before: MemoryDevice, after: MemoryDevice) -> list[str]:
-    return [name for name in DEVICE_OPTIONS if getattr(before, name) != getattr(after, name)]
-
 
 def grouped(values: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Values by option name, as tasks and facts have them: those of a group in a dictionary of its name."""
@@ -45,6 +33,15 @@ def grouped(values: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
             place = found.setdefault(option.group, {}) if option.group else found
             place[option.name] = values[option.name]
     return found
+
+
+def shown_options(device: MemoryDevice, names: t.Collection[str]) -> dict[str, t.Any]:
+    """The device's values as facts have them, by option name; None where the XML does not say."""
+    facts: dict[str, t.Any] = {option.name: option.of(device) for option in TABLE if option.name in names}
+    for option in TABLE:
+        if option.kind == "hex" and facts.get(option.name) is not None:
+            facts[option.name] = f"{facts[option.name]:#x}"
+    return facts
 
 
 def device_spec() -> Spec:

@@ -16,16 +16,27 @@ from dataclasses import dataclass, replace
 from .. import _capabilities
 from .._capabilities import counts_all_slots, needs_nodes, node_mask_binds, takes_slot
 from .._errors import VirtmemError, at
-from .._model import VIRTIO_MEM, Definition, MemoryDevice, Platform, Scope, Versions
-from .._size import KIB, MIB, SIZE_ALIGNMENT, format_size, round_down, round_up
+from .._model import (
+    KIB,
+    MIB,
+    SIZE_ALIGNMENT,
+    VIRTIO_MEM,
+    Definition,
+    MemoryDevice,
+    Platform,
+    Scope,
+    Versions,
+    format_size,
+    round_down,
+    round_up,
+)
 from .match import Match, new_alias
-from .spec import DeviceSpec
 from .values import HIGHEST_ADDRESS, check_alias
 
 
 def default_block(device: MemoryDevice, definition: Definition, platform: Platform) -> int:
     """libvirt has no default (9.0 to 12.8): 2 MiB on x86, else the host's THP size; never less than the device's pages."""
-    smallest = smallest_block(definition, platform)
+    smallest = _capabilities.smallest_block(definition.arch, platform)
     if smallest is None:
         raise VirtmemError(
             "block_invalid",
@@ -33,13 +44,6 @@ def default_block(device: MemoryDevice, definition: Definition, platform: Platfo
             hint="Give the option block: the size of a transparent huge page of that host, or that times a power of two.",
         )
     return max(smallest, device.page_size or 0)
-
-
-def smallest_block(definition: Definition, platform: Platform) -> int | None:
-    # virDomainMemoryDefValidate compares with virHostMemGetTHPSize, which falls back to 2 MiB.
-    if platform.thp_size is not None:
-        return max(platform.thp_size, MIB)
-    return 2 * MIB if definition.arch in ("x86_64", "i686") else None
 
 
 _HOST_BRIDGE: t.Final = "0000:00:00.0"
@@ -104,11 +108,11 @@ def check_requested(device: MemoryDevice) -> None:
         raise VirtmemError(
             "exceeds_device_size",
             f"requested: {format_size(device.requested)} is more than the device's size of {format_size(device.size)}.",
-            hint=f"Request at most {format_size(round_down(device.size, device.block))}, or give it a larger size.",
+            hint=f"Request at most {format_size(device.capacity)}, or give it a larger size.",
             details={
                 "requested": device.requested,
                 "size": device.size,
-                "nearest": round_down(device.size, device.block),
+                "nearest": device.capacity,
             },
         )
     if device.requested % max(device.block, 1):
@@ -359,7 +363,7 @@ def check_device(device: MemoryDevice, definition: Definition, platform: Platfor
         check_page_size(device)
         _check_slot(device, definition)
         if device.model == VIRTIO_MEM:
-            check_block(device, smallest_block(definition, platform) or MIB)
+            check_block(device, _capabilities.smallest_block(definition.arch, platform) or MIB)
         check_size(device)
         if device.model == VIRTIO_MEM:
             check_requested(device)
@@ -450,14 +454,14 @@ _NODELESS: t.Final = "virtio-pmem"
 
 def new_device(match: Match, definition: Definition, scope: Scope, platform: Platform) -> MemoryDevice:
     """The device to add: what the task says, then what its twin in the other definition has, then defaults."""
-    spec = t.cast(DeviceSpec, match.spec)
+    spec = match.wanted
     twin = match.twin(scope)
     # Addresses and what the guest has plugged belong to the definition that they were read from.
     base = twin or MemoryDevice(spec.model, size=0)
     base = replace(base, current=None, guest_address=None, pci_address=None, slot=None, index=-1)
     device = replace(base, **spec.stated)
     if twin is None and "size" not in spec.stated:
-        raise _cannot_make(spec, definition)
+        raise _cannot_make(match, definition)
     with at(spec.place):
         if spec.model != _NODELESS:
             device = replace(device, node=choose_node(definition, device.node))
@@ -484,7 +488,8 @@ def _check_taken(alias: str, taken: t.Collection[str | None], definition: Defini
         )
 
 
-def _cannot_make(spec: DeviceSpec, definition: Definition) -> VirtmemError:
+def _cannot_make(match: Match, definition: Definition) -> VirtmemError:
+    spec = match.wanted
     node = spec.stated.get("node")
     which = f" called {spec.alias}" if spec.alias else "" if node is None else f" on node {node}"
     others = [device.alias or "(no alias)" for device in definition.devices if device.model == spec.model]

@@ -12,13 +12,10 @@ from dataclasses import replace
 from .._device.match import pair_lists
 from .._errors import VirtmemError
 from .._libvirt.retry import apply_once
-from .._model import VIRTIO_MEM, Definition, MemoryDevice, Scope
-from .._size import MIB, format_size
+from .._model import MIB, VIRTIO_MEM, Definition, MemoryDevice, Scope, format_size
 from .._wait import OnPartial, WaitOptions, wait_until
 from .._xml import document
-from .config import is_same
-from .plan import DomainPlan
-from .steps import AnyStep, Change, Outcome, Step
+from .steps import AnyStep, Change, DomainPlan, Outcome, Step
 
 if t.TYPE_CHECKING:
     from .._protocol import Clock, Domain, Watch
@@ -141,7 +138,7 @@ class Writer:
 
     def _is_expected(self, step: Change, text: str | None = None) -> bool:
         found = document.parse_definition(self.domain.xml("config") if text is None else text)
-        return is_same(found, t.cast(Definition, step.expected))
+        return found.says_the_same(t.cast(Definition, step.expected))
 
     # ------------------------------------------------------------------------------------------------------ settling
 

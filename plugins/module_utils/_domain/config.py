@@ -10,12 +10,10 @@ import typing as t
 from dataclasses import replace
 
 from .. import _capabilities
-from .._device.match import Match, merged
-from .._device.options import LIVE, changed_options
-from .._model import Definition, MemoryDevice, Platform
-from .._size import SIZE_ALIGNMENT, round_down
+from .._device.match import LIVE, Match, changed_options, merged
+from .._model import SIZE_ALIGNMENT, Definition, MemoryDevice, Platform, round_down
 from . import sums
-from .spec import DomainSpec, PlanInput, flat_options
+from .spec import DomainSpec, PlanInput
 from .steps import AnyStep, Change, Step
 
 
@@ -34,7 +32,7 @@ def plan_config(given: PlanInput, structure: Definition, matches: t.Sequence[Mat
     if grows:
         planned = _with_room(planned, spec, platform)
     planned = replace(planned, current_memory=sums.merge_current_memory(before, planned, spec.target))
-    if is_same(planned, before):
+    if planned.says_the_same(before):
         return before
     if not spec.one_device or planned.total != before.total:
         from .rules import check_totals
@@ -121,11 +119,6 @@ def _with_room(planned: Definition, spec: DomainSpec, platform: Platform) -> Def
     return replace(planned, maximum=maximum, slots=slots)
 
 
-def is_same(one: Definition, other: Definition) -> bool:
-    """Whether both say the same of everything that this module can say."""
-    return (flat_options(one), one.devices) == (flat_options(other), other.devices)
-
-
 def config_steps(
     before: Definition, after: Definition, matches: t.Sequence[Match], *, one_device: bool = False
 ) -> list[AnyStep]:
@@ -133,9 +126,9 @@ def config_steps(
 
     Device calls need no reading with passwords, which not everybody is allowed.
     """
-    if is_same(before, after):
+    if before.says_the_same(after):
         return []
-    options = (flat_options(before), flat_options(after))
+    options = (before.flat_options, after.flat_options)
     names = [name for name in options[0].keys() | options[1].keys() if options[0].get(name) != options[1].get(name)]
     if not before.inflated and not after.inflated:
         names = [name for name in names if name != "balloon.target"]  # it goes with boot memory and DIMMs

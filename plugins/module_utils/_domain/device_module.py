@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import typing as t
 
-from .._device.spec import read_one_device
-from .._model import Observed
-from .facts import offline_memory, offline_warning
+from .facts import offline_warning
 from .module import DomainMemory
-from .plan import DomainPlan
 from .report import EMPTY_DEVICE, DeviceView, DomainView
-from .spec import DomainSpec
+from .spec import DomainSpec, read_device_task
+from .steps import DomainPlan
 
 if t.TYPE_CHECKING:
     from .._protocol import Domain
@@ -27,19 +25,19 @@ class VirtioMemDevice(DomainMemory):
     reads_statistics = False  # a call less: they say nothing of one device
 
     def spec(self) -> DomainSpec:
-        return DomainSpec(devices=(read_one_device(self._params),), one_device=True)
+        return read_device_task(self._params)
 
     def view(self, spec: DomainSpec) -> DomainView:
         return DeviceView(spec)
 
-    def ends(self, plan: DomainPlan, domain: Domain, observed: Observed) -> None:
+    def ends(self, plan: DomainPlan, domain: Domain) -> None:
         """Only where statistics come by themselves, and are not older than the last change."""
-        live = observed.live
-        if plan.writes or live is None or "live" not in plan.scopes or not live.stats_period:
+        live = plan.before.get("live")
+        if plan.writes or live is None or not live.stats_period:
             return
         if plan.match is None or plan.match.live is None:
             return
-        offline = offline_memory(domain.statistics(), live)
+        offline = live.offline(domain.statistics())
         for facts in filter(None, (self.result["device"], self.result["after"]["live"])):
             facts["offline_in_guest"] = offline
         if offline:

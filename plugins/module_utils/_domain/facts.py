@@ -8,16 +8,8 @@ from __future__ import annotations
 
 import typing as t
 
-from .._device.options import DEVICE_OPTIONS, VIRTIO_MEM_OPTIONS, grouped
-from .._errors import Facts
-from .._model import Definition, DomainState, GuestStatistics, MemoryDevice, Scope
-from .._option_table import TABLE
-from .._size import MIB, about
-from .spec import domain_options
-
-# A guest counts less than it was given, for its kernel and firmware: 107 MiB of 512 (Linux 6.1), and more of more.
-_OVERHEAD: t.Final = 160 * MIB
-_OVERHEAD_SHARE: t.Final = 16
+from .._device.options import DEVICE_OPTIONS, VIRTIO_MEM_OPTIONS, grouped, shown_options
+from .._model import Definition, DomainState, Facts, GuestStatistics, MemoryDevice, Scope, about
 
 Devices = t.Mapping[Scope, t.Optional[MemoryDevice]]
 
@@ -36,7 +28,7 @@ def device_facts(device: MemoryDevice | None) -> Facts | None:
         return None
     return {
         **_identity(device),
-        **_option_facts(device, VIRTIO_MEM_OPTIONS),
+        **shown_options(device, VIRTIO_MEM_OPTIONS),
         "offline_in_guest": None,
     }
 
@@ -64,24 +56,12 @@ def memory_facts(definition: Definition, statistics: GuestStatistics | None) -> 
     }
 
 
-def offline_memory(statistics: GuestStatistics, definition: Definition) -> int | None:
-    """About how many bytes of plugged memory the guest does not count as its own; None if it does not say.
-
-    The guest's MemTotal against boot memory and what is plugged; what boot memory alone can explain counts as 0.
-    """
-    plugged = definition.current
-    if statistics.available is None:
-        return None
-    missing = definition.boot + plugged - statistics.available
-    return min(missing, plugged) if missing > _OVERHEAD + definition.boot // _OVERHEAD_SHARE else 0
-
-
 def definition_facts(definition: Definition | None) -> Facts | None:
     """One definition, in the words of domain_memory's options, and what goes with them."""
     if definition is None:
         return None
     return {
-        **domain_options(definition),
+        **definition.options,
         "total": definition.total,
         "current_memory": definition.current_memory,
         "devices": [memory_device_facts(device) for device in definition.devices],
@@ -92,19 +72,11 @@ def definition_facts(definition: Definition | None) -> Facts | None:
 
 def memory_device_facts(device: MemoryDevice) -> Facts:
     """A memory device of any model; options that it does not have are null."""
-    return {**_identity(device), **grouped(_option_facts(device, DEVICE_OPTIONS))}
+    return {**_identity(device), **grouped(shown_options(device, DEVICE_OPTIONS))}
 
 
 def _identity(device: MemoryDevice) -> Facts:
     return {"alias": device.alias, "model": device.model, "current": device.current}
-
-
-def _option_facts(device: MemoryDevice, names: t.Collection[str]) -> Facts:
-    facts = {option.name: option.of(device) for option in TABLE if option.name in names}
-    for option in TABLE:
-        if option.kind == "hex" and facts.get(option.name) is not None:
-            facts[option.name] = f"{facts[option.name]:#x}"
-    return facts
 
 
 def offline_warning(offline: int) -> str:

@@ -12,12 +12,21 @@ from dataclasses import dataclass, replace
 from .._bitmap import format_bitmap, parse_bitmap
 from .._device.rules import host_backing
 from .._errors import VirtmemError
-from .._model import VIRTIO_MEM, Definition, GuestStatistics, HostMemory, MemoryDevice, Observed
-from .._size import SIZE_ALIGNMENT, about, format_size, round_down, round_up
-from .._xml import document
-from .plan import DomainPlan
+from .._model import (
+    SIZE_ALIGNMENT,
+    VIRTIO_MEM,
+    Definition,
+    GuestStatistics,
+    HostMemory,
+    MemoryDevice,
+    Observed,
+    about,
+    format_size,
+    round_down,
+    round_up,
+)
 from .statistics import fresh_statistics
-from .steps import Change, Step
+from .steps import Change, DomainPlan, Step
 
 if t.TYPE_CHECKING:
     from .._protocol import Clock, Domain, Hypervisor
@@ -266,8 +275,11 @@ def _as_one(plan: DomainPlan, live: Definition) -> tuple[MemoryDevice, int | Non
     return MemoryDevice(VIRTIO_MEM, size, block=block, current=live.current), live.ram
 
 
-def check_nodes(plan: DomainPlan, hypervisor: Hypervisor) -> None:
-    """Refuse nodes that the host does not have: libvirt stores them, and does not start the guest."""
+def check_nodes(plan: DomainPlan, host_nodes: t.Callable[[], t.Sequence[int]]) -> None:
+    """Refuse nodes that the host does not have: libvirt stores them, and does not start the guest.
+
+    `host_nodes` asks for them: a call that most tasks have no need of.
+    """
     asked: dict[str, str] = {}
     for scope, after in plan.after.items():
         before = plan.before[scope]
@@ -276,6 +288,6 @@ def check_nodes(plan: DomainPlan, hypervisor: Hypervisor) -> None:
         if after.placement.nodeset and after.placement.nodeset != before.placement.nodeset:
             asked[after.placement.nodeset] = "placement.nodeset"
     if asked:
-        nodes = document.parse_capabilities(hypervisor.capabilities()).node_ids
+        nodes = host_nodes()
         for nodeset, option in asked.items():
             check_host_nodes(nodeset, option, nodes)

@@ -11,14 +11,12 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 
-from .._device.match import pair_all
-from .._device.options import ADDRESSES, changed_options
-from .._errors import Facts, VirtmemError
-from .._model import Definition, DomainState, GuestStatistics, MemoryDevice, Observed
+from .._device.match import ADDRESSES, changed_options, pair_all
+from .._errors import VirtmemError
+from .._model import Definition, DomainState, Facts, GuestStatistics, MemoryDevice, Observed
 from .._patterns import is_pattern, matching
-from .._xml import document
-from .facts import definition_facts, domain_facts, memory_facts, offline_memory
-from .spec import flat_options
+from .._xml.observe import observe
+from .facts import definition_facts, domain_facts, memory_facts
 
 if t.TYPE_CHECKING:
     from .._protocol import Clock, Domain, Hypervisor
@@ -86,10 +84,9 @@ def _facts_of(selected: tuple[Domain, DomainState | None]) -> Facts | None:
 
 
 def _read(domain: Domain, state: DomainState) -> Facts:
-    live = document.parse_definition(domain.xml("live")) if state.active else None
-    config = document.parse_definition(domain.xml("config")) if state.persistent else None
+    _texts, observed = observe(domain, state)
     statistics = domain.statistics() if state.active else None
-    return facts(state, live, config, statistics, time.time())
+    return facts(state, observed.live, observed.config, statistics, time.time())
 
 
 def facts(
@@ -120,7 +117,7 @@ def statistics_facts(statistics: GuestStatistics, live: Definition, now: float) 
     result["last_update"] = statistics.last_update if spoke else None
     result["age"] = max(round(now - statistics.last_update), 0) if spoke else None
     # Old statistics say nothing about memory that was plugged since.
-    result["offline_in_guest"] = offline_memory(statistics, live) if live.stats_period else None
+    result["offline_in_guest"] = live.offline(statistics) if live.stats_period else None
     return result
 
 
@@ -130,7 +127,7 @@ _BALLOON: t.Final = "balloon.target"
 
 def drift(state: DomainState, live: Definition, config: Definition) -> list[Facts]:
     """In what the running guest differs from what its next start would bring."""
-    now, then = flat_options(live), flat_options(config)
+    now, then = live.flat_options, config.flat_options
     found = [
         {"device": None, "option": name, "live": now.get(name), "config": then.get(name)}
         for name in dict.fromkeys((*now, *then))

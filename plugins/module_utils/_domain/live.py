@@ -9,14 +9,12 @@ from __future__ import annotations
 import typing as t
 from dataclasses import asdict, dataclass, field, replace
 
-from .._device.match import Match, merged
-from .._device.options import LIVE, changed_options
+from .._device.match import LIVE, Match, changed_options, merged
 from .._errors import VirtmemError
-from .._model import VIRTIO_MEM, Definition, MemoryDevice
-from .._size import MIB, SIZE_ALIGNMENT, round_up
+from .._model import MIB, SIZE_ALIGNMENT, VIRTIO_MEM, Definition, MemoryDevice, round_up
 from . import sums
 from .pending import shown
-from .spec import DomainSpec, PlanInput, flat_options
+from .spec import DomainSpec, PlanInput
 from .steps import AnyStep, Change, Step
 
 
@@ -97,7 +95,7 @@ def _live_settings(given: PlanInput, live: Definition) -> Definition:
 
 
 def _refuse_structure(structure: Definition, possible: Definition) -> None:
-    wanted, now = flat_options(_rounded(structure)), flat_options(possible)
+    wanted, now = _rounded(structure).flat_options, possible.flat_options
     for name in wanted:
         if wanted[name] != now.get(name) and name != "balloon.target":
             raise _immutable(name, "libvirt and QEMU change it only at start")

@@ -10,8 +10,7 @@ import typing as t
 from dataclasses import replace
 
 from .._errors import VirtmemError
-from .._model import Definition, NumaCell, Placement, Platform
-from .._size import format_size
+from .._model import Definition, NumaCell, Placement, Platform, format_size
 from .rules import check_cell_ids, check_structure
 from .spec import CellSpec, DomainSpec
 

@@ -9,18 +9,17 @@ from __future__ import annotations
 import typing as t
 from urllib.parse import urlsplit
 
-from .._device.options import ADDRESSES, changed_options
 from .._errors import VirtmemError
 from .._libvirt.retry import retry_while_busy
-from .._model import Definition, MemoryDevice, Observed, Platform, Scope
-from .._size import parse_size
+from .._model import Definition, Observed, Platform, Scope
 from .._wait import WaitOptions
-from .._xml.observe import observe
+from .._xml.observe import observe, read_topology
 from .facts import domain_facts, saved_warning
-from .pending import stated_options
-from .plan import DomainPlan, plan_domain
+from .pending import dropped_options
+from .plan import plan_domain
 from .report import EMPTY, DomainView, Report
-from .spec import DomainSpec, PlanInput, flat_options, read_domain_spec, resolve_scopes
+from .spec import DomainSpec, PlanInput, read_domain_spec, read_reserve, resolve_scopes
+from .steps import DomainPlan
 
 if t.TYPE_CHECKING:
     from .._protocol import Clock, Domain, Hypervisor
@@ -49,7 +48,7 @@ class DomainMemory:
     def view(self, spec: DomainSpec) -> DomainView:
         return DomainView(spec)
 
-    def ends(self, plan: DomainPlan, domain: Domain, observed: Observed) -> None:
+    def ends(self, plan: DomainPlan, domain: Domain) -> None:
         """What is left to say when all is done."""
 
     # ------------------------------------------------------------------------------------------------------ the road
@@ -57,7 +56,7 @@ class DomainMemory:
     def run(self) -> None:
         params, report = self._params, self._report
         spec = self.spec()
-        reserve = parse_size(params["guest_reserve"], "guest_reserve")
+        reserve = read_reserve(params)
         domain = retry_while_busy(self._hypervisor.domain(params["domain"]), params["wait_timeout"], self._clock)
         state = domain.state()
         self.result["domain"] = domain_facts(state)
@@ -76,7 +75,7 @@ class DomainMemory:
             report.ended(plan, domain)
         else:
             self._apply(plan, spec, domain, texts)
-        self.ends(plan, domain, observed)
+        self.ends(plan, domain)
 
     def _input(self, spec: DomainSpec, observed: Observed, actual: int | None) -> PlanInput:
         params, hypervisor = self._params, self._hypervisor
@@ -97,7 +96,7 @@ class DomainMemory:
         from .guards import change_of, check_host_backs, check_nodes, guard_guest
 
         live = observed.live
-        check_nodes(plan, self._hypervisor)
+        check_nodes(plan, lambda: read_topology(self._hypervisor).node_ids)
         if observed.domain.saved:
             self._report.warn(saved_warning(observed.domain))
         if live is None or plan.restarts:
@@ -136,7 +135,7 @@ class DomainMemory:
 
     def _check_stuck(self, scope: Scope, plan: DomainPlan, got: Definition, spec: DomainSpec) -> None:
         """Older libvirt silently drops XML that it does not know: what was written must read back."""
-        lost = _lost(scope, plan, got, spec)
+        lost = dropped_options(plan.before[scope], plan.after[scope], got, spec, scope)
         if lost:
             self.result["converged"] = False
             raise VirtmemError(
@@ -145,42 +144,3 @@ class DomainMemory:
                 hint="Omit the option, or use a newer libvirt.",
                 details={"lost": lost},
             )
-
-
-def _lost(scope: Scope, plan: DomainPlan, got: Definition, spec: DomainSpec) -> list[str]:
-    asked = plan.after[scope]
-    wanted, found = flat_options(asked), flat_options(got)
-    lost = [
-        name
-        for name in stated_options(spec, wanted)
-        if wanted[name] != found.get(name) and (scope == "config" or name != "balloon.target")
-    ]
-    before = {device.index: device for device in plan.before[scope].devices}
-    for device in asked.devices:
-        written = changed_options(before.get(device.index, MemoryDevice(device.model, 0)), device)
-        place = "" if spec.one_device else f"{device.alias or device.model}."
-        lost += [f"{place}{name}" for name in _lost_options(written, device, got, spec)]
-    return lost
-
-
-def _lost_options(written: t.Sequence[str], asked: MemoryDevice, got: Definition, spec: DomainSpec) -> list[str]:
-    """Those of the written options that no device like the one that was asked for has. libvirt chooses addresses."""
-    names = [
-        name
-        for name in written
-        if getattr(asked, name) is not None
-        and name != "requested"
-        and (name not in ADDRESSES or getattr(asked, name) in spec.stated_values(name))
-    ]
-    twins = [device for device in got.devices if _may_be(device, asked)]
-    return min(
-        ([name for name in names if getattr(twin, name) != getattr(asked, name)] for twin in twins),
-        key=len,
-        default=names,
-    )
-
-
-def _may_be(device: MemoryDevice, asked: MemoryDevice) -> bool:
-    if asked.user_alias:
-        return device.alias == asked.alias
-    return device.model == asked.model

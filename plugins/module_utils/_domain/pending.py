@@ -2,19 +2,18 @@
 # SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the next start of a running guest will bring, of all that a task asks for. Pure."""
+"""What of a task is not so, for all its writes: what waits for the next start, and what libvirt dropped. Pure."""
 
 from __future__ import annotations
 
 import typing as t
 from dataclasses import dataclass, field, replace
 
-from .._device.match import Match, pair_lists
-from .._device.options import ADDRESSES, SIZES, changed_options
-from .._model import Definition, MemoryDevice, Record
-from .._size import format_size
+from .._device.match import ADDRESSES, Match, changed_options, pair_lists
+from .._model import Definition, MemoryDevice, Record, Scope, format_size
+from .._option_table import SIZES
 from . import sums
-from .spec import DomainSpec, flat_options
+from .spec import DomainSpec
 
 _SIZES: t.Final = SIZES | {"boot", "hard_limit", "soft_limit", "swap_hard_limit", "target"}
 
@@ -69,7 +68,7 @@ def pending_changes(
 
 
 def _options(live: Definition, coming: Definition, spec: DomainSpec) -> list[Pending]:
-    now, then = flat_options(live), flat_options(coming)
+    now, then = live.flat_options, coming.flat_options
     names = set(stated_options(spec, then))
     if spec.maximum is not None or spec.memory is not None or spec.devices is not None:  # prepared for hotplug
         names |= {name for name in ("maximum.size", "numa") if not now.get(name)}
@@ -77,7 +76,7 @@ def _options(live: Definition, coming: Definition, spec: DomainSpec) -> list[Pen
 
 
 def stated_options(spec: DomainSpec, names: t.Iterable[str]) -> list[str]:
-    """The options of the task, by the names of flat_options."""
+    """The options of the task, by the names of Definition.flat_options."""
     stated = {f"backing.{name.replace('allocation_', 'allocation.')}" for name in spec.backing or ()}
     stated |= {f"tuning.{name}" for name in spec.tuning or ()}
     stated |= {f"placement.{name}" for name in spec.placement or ()}
@@ -150,3 +149,47 @@ def _differences(live: MemoryDevice, coming: MemoryDevice, spec: DomainSpec) -> 
 
 def _name(device: MemoryDevice) -> str:
     return device.label or f"a {device.model} device of {format_size(device.size)}"
+
+
+# ------------------------------------------------------------------------------------------------- what libvirt dropped
+
+
+def dropped_options(
+    before: Definition, asked: Definition, got: Definition, spec: DomainSpec, scope: Scope
+) -> list[str]:
+    """What the task wrote, and libvirt does not have: older ones silently drop XML that they do not know."""
+    wanted, found = asked.flat_options, got.flat_options
+    lost = [
+        name
+        for name in stated_options(spec, wanted)
+        if wanted[name] != found.get(name) and (scope == "config" or name != "balloon.target")
+    ]
+    old = {device.index: device for device in before.devices}
+    for device in asked.devices:
+        written = changed_options(old.get(device.index, MemoryDevice(device.model, 0)), device)
+        place = "" if spec.one_device else f"{device.alias or device.model}."
+        lost += [f"{place}{name}" for name in _dropped_of(written, device, got, spec)]
+    return lost
+
+
+def _dropped_of(written: t.Sequence[str], asked: MemoryDevice, got: Definition, spec: DomainSpec) -> list[str]:
+    """Those of the written options that no device like the one that was asked for has. libvirt chooses addresses."""
+    names = [
+        name
+        for name in written
+        if getattr(asked, name) is not None
+        and name != "requested"
+        and (name not in ADDRESSES or getattr(asked, name) in spec.stated_values(name))
+    ]
+    twins = [device for device in got.devices if _may_be(device, asked)]
+    return min(
+        ([name for name in names if getattr(twin, name) != getattr(asked, name)] for twin in twins),
+        key=len,
+        default=names,
+    )
+
+
+def _may_be(device: MemoryDevice, asked: MemoryDevice) -> bool:
+    if asked.user_alias:
+        return device.alias == asked.alias
+    return device.model == asked.model

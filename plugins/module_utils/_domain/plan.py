@@ -10,39 +10,16 @@ A virtio_mem_device task is planned here, too: it is a domain's task with one de
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from .._device.match import Match, known_to, match_devices, match_one
-from .._model import Definition, MemoryDevice, Record, Scope
+from .._model import Definition, Scope
 from . import sums
 from .config import config_steps, plan_config
 from .live import LivePlan, live_steps, plan_live
 from .pending import Pending, pending_changes
 from .spec import PlanInput
-from .steps import AnyStep, Change, Step
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class DomainPlan(Record):
-    """What a task will do. `before` and `after` are the definitions of the task's scopes; `after` is what a real run
-    ends with if the guest follows. `pending` is what waits for a restart then. `awaited` are the virtio-mem devices of the
-    running guest that the task says something about, by name, as they should be. `restarts` says that the guest is shut
-    down and started for what would be `postponed` otherwise. `match` is the one device of a virtio_mem_device task."""
-
-    scopes: tuple[Scope, ...]
-    before: t.Mapping[Scope, Definition]
-    after: t.Mapping[Scope, Definition]
-    steps: tuple[AnyStep, ...] = ()
-    pending: tuple[Pending, ...] = ()
-    awaited: t.Mapping[str, MemoryDevice] | None = None
-    restarts: bool = False
-    postponed: tuple[Pending, ...] = ()
-    warnings: tuple[str, ...] = ()
-    match: Match | None = None
-
-    @property
-    def writes(self) -> tuple[AnyStep, ...]:
-        return tuple(step for step in self.steps if not step.is_wait)
+from .steps import AnyStep, Change, DomainPlan, Step
 
 
 def plan_domain(given: PlanInput) -> DomainPlan:

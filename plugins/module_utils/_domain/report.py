@@ -12,17 +12,14 @@ from __future__ import annotations
 import typing as t
 from dataclasses import asdict, replace
 
-from .._device.match import Match
-from .._device.options import ADDRESSES
-from .._errors import Facts, VirtmemError
-from .._model import VIRTIO_MEM, Definition, DomainState, GuestStatistics, MemoryDevice, Scope
-from .._size import MIB
+from .._device.match import ADDRESSES, Match
+from .._errors import VirtmemError
+from .._model import MIB, VIRTIO_MEM, Definition, DomainState, Facts, GuestStatistics, MemoryDevice, Scope
 from .._xml import document
 from .facts import both_facts, definition_facts, device_facts, domain_facts, memory_facts
 from .pending import Pending
-from .plan import DomainPlan
-from .spec import DomainSpec, flat_options
-from .steps import AnyStep, Change, Outcome, Step
+from .spec import DomainSpec
+from .steps import AnyStep, Change, DomainPlan, Outcome, Step
 
 if t.TYPE_CHECKING:
     from .._protocol import Domain
@@ -82,7 +79,7 @@ class DomainView:
         return [
             (
                 scope,
-                {name: value for name, value in flat_options(definition).items() if (scope, name) != _BALLOON},
+                {name: value for name, value in definition.flat_options.items() if (scope, name) != _BALLOON},
                 [dict(asdict(device), current=None) for device in definition.devices],
             )
             for scope, definition in definitions.items()

@@ -16,8 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from .. import _capabilities
 from .._bitmap import format_bitmap, members_of
 from .._errors import VirtmemError
-from .._model import Definition, Platform, Versions
-from .._size import MIB, format_size
+from .._model import MIB, Definition, Platform, Versions, format_size
 from .spec import DomainSpec
 
 _MOST_SLOTS: t.Final = 255  # ACPI_MAX_RAM_SLOTS is 256 in QEMU, and libvirt's slots are less

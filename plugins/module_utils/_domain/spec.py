@@ -7,13 +7,13 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from .._device.options import Spec, any_device_spec
-from .._device.spec import DeviceSpec, read_device_spec
+from .._device.spec import DeviceSpec, read_device_spec, read_one_device
 from .._device.values import Params, read_set, stated_of
-from .._errors import Facts, VirtmemError
-from .._model import Backing, Definition, DomainState, HugePage, Observed, Platform, Record, Scope, in_order
+from .._errors import VirtmemError
+from .._model import Definition, DomainState, HugePage, Observed, Platform, Record, Scope, in_order
 from .._size import parse_size
 
 UNLIMITED: t.Final = "unlimited"
@@ -79,6 +79,16 @@ def read_domain_spec(params: Params) -> DomainSpec:
         devices=None if devices is None else tuple(map(read_device_spec, range(len(devices)), devices)),
         purge=params["purge_devices"],
     )
+
+
+def read_device_task(params: Params) -> DomainSpec:
+    """A virtio_mem_device task. Raises VirtmemError for an option that can't be read."""
+    return DomainSpec(devices=(read_one_device(params),), one_device=True)
+
+
+def read_reserve(params: Params) -> int:
+    """What a shrink must leave usable to the guest, in bytes."""
+    return parse_size(params["guest_reserve"], "guest_reserve")
 
 
 def _size(params: Params, name: str, prefix: str = "") -> int | None:
@@ -189,57 +199,6 @@ def resolve_scopes(scope: str, state: DomainState) -> tuple[Scope, ...]:
     if scope in ("config", "both") or (scope == "auto" and state.persistent):
         scopes.append("config")
     return tuple(scopes)
-
-
-# ----------------------------------------------------------------------------------------- a definition, as options
-
-
-def domain_options(definition: Definition) -> Facts:
-    """All but devices, by option name; sizes are bytes, and null is what the definition leaves open."""
-    balloon = definition.memballoon
-    return {
-        "boot": definition.boot,
-        "maximum": None if definition.maximum is None else {"size": definition.maximum, "slots": definition.slots},
-        "numa": [asdict(cell) for cell in definition.cells],
-        "backing": _backing_options(definition.backing),
-        "tuning": asdict(definition.tuning),
-        "placement": {"mode": definition.placement.mode, "nodeset": definition.placement.nodeset},
-        "balloon": {**asdict(balloon), "target": balloon_target(definition)},
-    }
-
-
-def balloon_target(definition: Definition) -> int | None:
-    """What the balloon leaves of boot memory and DIMMs at the next start; None without a balloon. A `<currentMemory>` of
-    as much or more means all of it, whatever libvirt has added to it."""
-    return min(definition.current_memory, definition.ram) if definition.balloon else None
-
-
-def _backing_options(backing: Backing) -> Facts:
-    pages: list[Facts] = [asdict(page) for page in backing.hugepages or ()]
-    if backing.hugepages == ():
-        pages = [{"size": None, "nodeset": None}]  # the host's default size
-    return {
-        "hugepages": pages,
-        "source": backing.source,
-        "access": backing.access,
-        "allocation": {"mode": backing.allocation_mode, "threads": backing.allocation_threads},
-        "locked": backing.locked,
-        "nosharepages": backing.nosharepages,
-        "discard": backing.discard,
-    }
-
-
-def flat_options(definition: Definition) -> Facts:
-    """The same by dotted names (maximum.size), for telling what differs."""
-    return dict(_flat("", domain_options(definition)))
-
-
-def _flat(prefix: str, facts: Facts) -> t.Iterator[tuple[str, t.Any]]:
-    for name, value in facts.items():
-        if isinstance(value, dict):
-            yield from _flat(f"{prefix}{name}.", value)
-        else:
-            yield prefix + name, value
 
 
 # -------------------------------------------------------------------------------------------------------- argument spec

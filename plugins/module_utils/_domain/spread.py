@@ -14,17 +14,15 @@ from dataclasses import replace
 
 from .. import _capabilities
 from .._device.match import Match, added
-from .._device.rules import smallest_block
 from .._device.spec import DeviceSpec
 from .._errors import VirtmemError
-from .._model import VIRTIO_MEM, Definition, MemoryDevice, Platform
-from .._size import SIZE_ALIGNMENT, format_size, round_down, round_up
+from .._model import SIZE_ALIGNMENT, VIRTIO_MEM, Definition, MemoryDevice, Platform, format_size, round_down, round_up
 from .spec import DomainSpec, PlanInput
 
 
 def capacity(devices: t.Iterable[MemoryDevice]) -> int:
     """The most that the devices can give together, in whole blocks."""
-    return sum(round_down(device.size, device.block) for device in devices)
+    return sum(device.capacity for device in devices)
 
 
 def spread(wanted: int, devices: t.Sequence[MemoryDevice]) -> tuple[tuple[MemoryDevice, ...], int]:
@@ -64,7 +62,7 @@ def _shares(wanted: int, by_node: t.Mapping[int, t.Sequence[MemoryDevice]]) -> d
 
 def _within(share: int, devices: t.Sequence[MemoryDevice]) -> list[MemoryDevice]:
     """One node's devices with `share` among them, moving as little as possible."""
-    requested = [min(device.requested, round_down(device.size, device.block)) for device in devices]
+    requested = [min(device.requested, device.capacity) for device in devices]
     for position in reversed(range(len(devices))):  # shrink, last device first
         over = max(sum(requested) - share, 0)
         block = devices[position].block
@@ -77,7 +75,7 @@ def _fill(devices: t.Sequence[MemoryDevice], wanted: int) -> tuple[tuple[MemoryD
     left = wanted - sum(device.requested for device in devices)
     filled = []
     for device in devices:
-        room = round_down(device.size, device.block) - device.requested
+        room = device.capacity - device.requested
         more = max(min(round_down(left, device.block), room), 0)
         filled.append(replace(device, requested=device.requested + more))
         left -= more
@@ -191,7 +189,7 @@ def _reference(matches: t.Sequence[Match], given: PlanInput, structure: Definiti
 
 
 def _implied_size(memory: int, reference: Definition, nodes: int, platform: Platform) -> int:
-    unit = max(smallest_block(reference, platform) or SIZE_ALIGNMENT, SIZE_ALIGNMENT)
+    unit = max(_capabilities.smallest_block(reference.arch, platform) or SIZE_ALIGNMENT, SIZE_ALIGNMENT)
     needed = memory - reference.ram
     if reference.maximum is None:
         return round_up(-(-needed // nodes), unit)

@@ -2,14 +2,16 @@
 # SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A plan's steps, and what came of them: what planning, applying and reporting share. Pure."""
+"""A plan, its steps, and what came of them: what planning, applying and reporting share. Pure."""
 
 from __future__ import annotations
 
 import typing as t
 from dataclasses import dataclass, field
 
+from .._device.match import Match
 from .._model import Definition, MemoryDevice, Record, Scope
+from .pending import Pending
 
 Action = t.Literal["attach", "resize", "detach", "set_current_memory", "wait"]
 ChangeAction = t.Literal[
@@ -68,6 +70,29 @@ class Change(Record):
 
 
 AnyStep = t.Union[Step, Change]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DomainPlan(Record):
+    """What a task will do. `before` and `after` are the definitions of the task's scopes; `after` is what a real run
+    ends with if the guest follows. `pending` is what waits for a restart then. `awaited` are the virtio-mem devices of the
+    running guest that the task says something about, by name, as they should be. `restarts` says that the guest is shut
+    down and started for what would be `postponed` otherwise. `match` is the one device of a virtio_mem_device task."""
+
+    scopes: tuple[Scope, ...]
+    before: t.Mapping[Scope, Definition]
+    after: t.Mapping[Scope, Definition]
+    steps: tuple[AnyStep, ...] = ()
+    pending: tuple[Pending, ...] = ()
+    awaited: t.Mapping[str, MemoryDevice] | None = None
+    restarts: bool = False
+    postponed: tuple[Pending, ...] = ()
+    warnings: tuple[str, ...] = ()
+    match: Match | None = None
+
+    @property
+    def writes(self) -> tuple[AnyStep, ...]:
+        return tuple(step for step in self.steps if not step.is_wait)
 
 
 @dataclass(eq=False, repr=False)

@@ -15,9 +15,8 @@ from dataclasses import replace
 
 from .. import _capabilities
 from .._bitmap import format_bitmap, members_of
-from .._device.options import SIZES
-from .._model import Definition, MemoryDevice, NumaCell, Versions
-from .._size import KIB, MIB, round_up
+from .._model import KIB, MIB, Definition, MemoryDevice, NumaCell, Versions, round_up
+from .._option_table import SIZES
 
 _BOOT_ALIGNMENT: t.Final = MIB
 _DEVICE_ALIGNMENT: t.Final = 2 * MIB

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from .._errors import VirtmemError
-from .._size import format_size, round_down
+from .._model import format_size, round_down
 
 Policy = t.Literal["fixed", "fair", "demand"]
 

@@ -13,9 +13,8 @@ from .._domain.apply import deal_with
 from .._errors import VirtmemError
 from .._wait import WaitOptions, pauses
 from .admission import GuestProgress, admissible
-from .allocation import Amounts
+from .allocation import Amounts, Limit
 from .guest import GuestResize
-from .limits import HostLimit
 
 if t.TYPE_CHECKING:
     from .._protocol import Clock, HostWatch, Hypervisor
@@ -35,7 +34,7 @@ class HostApplier:
         self,
         guests: t.Sequence[GuestResize],
         bystanders: t.Sequence[GuestProgress],
-        limits: t.Sequence[HostLimit],
+        limits: t.Sequence[Limit],
         hypervisor: Hypervisor,
         options: HostWaitOptions,
         clock: Clock,

@@ -14,12 +14,9 @@ from dataclasses import replace
 from .._domain.apply import Writer, shortfall
 from .._domain.steps import AnyStep, Step
 from .._errors import VirtmemError
-from .._libvirt.errors import is_passing
 from .._libvirt.retry import still_busy
-from .._model import Definition, Scope
-from .._size import format_size
+from .._model import Definition, Scope, format_size
 from .admission import GuestProgress
-from .allocation import Share
 from .plan import HostGuest, current_of, requested_of
 
 if t.TYPE_CHECKING:
@@ -47,8 +44,7 @@ class GuestResize:
     def __init__(
         self,
         guest: HostGuest,
-        share: Share,
-        goal: int,
+        progress: GuestProgress,
         domain: Domain,
         texts: t.Mapping[Scope, str],
         clock: Clock,
@@ -58,14 +54,14 @@ class GuestResize:
         self.error: VirtmemError | None = None
         self.state = State.RESIZING
         self._guest = guest
-        self._share = share
-        self._goal = goal
+        self._share = progress.share
+        self._goal = progress.goal
         self._writer = Writer(domain, texts, guest.scopes, self.done)
         self._clock = clock
         self._held: VirtmemError | None = None  # another job holds it
         self._held_since: float | None = None
         self._before = {scope: guest.observed.definitions[scope] for scope in guest.scopes}
-        self._asked = requested_of(guest.definition) if guest.runs else goal
+        self._asked = progress.asked
 
     # ------------------------------------------------------------------------------------------------------ where it is
 
@@ -221,7 +217,7 @@ class GuestResize:
         try:
             yield
         except VirtmemError as error:
-            if not is_passing(error):
+            if not error.passing:
                 raise
             self._held = error
             if self._held_since is None:

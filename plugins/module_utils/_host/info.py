@@ -10,9 +10,9 @@ import typing as t
 
 from .. import _capabilities
 from .._domain.facts import memory_facts
-from .._errors import Facts, VirtmemError
-from .._model import Definition, HostNode, HostTopology, Versions
-from .._xml import document
+from .._errors import VirtmemError
+from .._model import Definition, Facts, HostNode, HostTopology, Versions
+from .._xml.observe import read_definition, read_topology
 
 if t.TYPE_CHECKING:
     from .._protocol import Clock, DomainEntry, Hypervisor
@@ -29,7 +29,7 @@ class HostMemoryInfo:
 
     def run(self) -> None:
         hypervisor = self._hypervisor
-        topology = document.parse_capabilities(hypervisor.capabilities())
+        topology = read_topology(hypervisor)
         versions = hypervisor.versions()
         total = hypervisor.host_total()
         nodes = [self._node_facts(node) for node in topology.nodes]
@@ -78,7 +78,7 @@ class HostMemoryInfo:
 def _read(entry: DomainEntry) -> Definition | None:
     """The definition that counts now; None for a domain that went, or stopped, since the survey."""
     try:
-        return document.parse_definition(entry.domain.xml("live" if entry.state.active else "config"))
+        return read_definition(entry.domain, "live" if entry.state.active else "config")
     except VirtmemError as error:
         if error.code != "domain_not_found":
             raise

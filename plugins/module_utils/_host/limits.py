@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from .._bitmap import format_bitmap, parse_bitmap
 from .._device.rules import SMALLEST_PAGE, host_backing
 from .._errors import VirtmemError
-from .._model import Definition, HostTopology, MemoryDevice, Versions
-from .._size import format_size
+from .._model import Definition, Facts, HostTopology, MemoryDevice, Versions, format_size
 from .allocation import Limit
 
 Nodes = t.Optional[frozenset[int]]
@@ -48,6 +47,17 @@ class HostMemoryTotals:
         huge = sum(sum(node.pools.values()) for node in inside)
         # libvirt's sum over nodes may lack memory that the host got by hotplug: where all count, /proc/meminfo does.
         return self.total - self.reserve - huge if nodes is None else sum(node.total for node in inside) - huge
+
+    def facts(self, limits: t.Sequence[HostLimit]) -> Facts:
+        """The host's part of a result; `budget` is what the task's guests may have of its ordinary memory, on all nodes."""
+        ordinary = next(limit for limit in limits if limit.page_size is None and limit.nodes is None)
+        return {
+            "total": self.total,
+            "reserve": self.reserve,
+            "others": self.of(None, None) - ordinary.size,
+            "budget": ordinary.size,
+            "limits": [{"where": limit.where, "size": limit.size} for limit in limits],
+        }
 
 
 @dataclass(frozen=True)

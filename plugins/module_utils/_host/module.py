@@ -10,15 +10,11 @@ import typing as t
 from dataclasses import replace
 
 from .._domain.guards import GuestChange, change_of, usable_statistics
-from .._domain.plan import DomainPlan
 from .._domain.spec import resolve_scopes
 from .._domain.statistics import fresh_statistics_of
 from .._errors import VirtmemError
-from .._model import Definition, DomainState, GuestStatistics, Platform, Scope
-from .._patterns import is_pattern
-from .._size import MIB, about, format_size
-from .._xml import document
-from .._xml.observe import observe
+from .._model import MIB, Definition, DomainState, GuestStatistics, Platform, Scope, about, format_size
+from .._xml.observe import observe, read_definition, read_topology
 from .apply import HostApplier, HostWaitOptions
 from .guest import GuestResize
 from .limits import HostLimit, HostMemoryTotals
@@ -59,14 +55,14 @@ class HostMemory:
         if spec.policy == "demand":
             guests = self._with_demand(guests, spec)
         plan = plan_host(guests, others, spec, totals)
-        self._report.of_host(totals, plan)
+        self.result["host"] = totals.facts(plan.limits)
         self._guard(plan, guests, spec)
-        plans = predicted(plan, guests)
-        self._report.planned(plan, plans)
+        plan = predicted(plan, guests)
+        self._report.planned(plan)
         if self._check_mode:
-            self._report.predicted(plan, plans, self._params["wait"])
+            self._report.predicted(plan, self._params["wait"])
         elif not (self._params["on_error"] == "stop" and self._report.failure()):
-            self._apply(plan, plans, guests)
+            self._apply(plan, guests)
         failure = self._report.failure()
         if failure:
             raise failure
@@ -95,7 +91,7 @@ class HostMemory:
             if error.code == "connection_lost":
                 raise
             # A pattern means those that it fits; that one is off, or was taken away, is no fault of the task.
-            if not is_pattern(spec.domain) or error.code not in ("unsupported", "domain_not_found"):
+            if not spec.is_pattern or error.code not in ("unsupported", "domain_not_found"):
                 self._report.lost(state.name, error, state)
             return None
         guest = HostGuest(spec, observed, scopes, self._platform)
@@ -104,14 +100,14 @@ class HostMemory:
 
     def _read_other(self, name: str) -> Definition | None:
         try:
-            return document.parse_definition(self._domains[name].xml("live"))
+            return read_definition(self._domains[name], "live")
         except VirtmemError as error:
             if error.code != "domain_not_found":
                 raise
             return None  # it has stopped since the survey
 
     def _miss(self, spec: GuestSpec) -> None:
-        if is_pattern(spec.domain):
+        if spec.is_pattern:
             self._report.warn(f"No domain matches the pattern {spec.domain}.")
             return
         error = VirtmemError(
@@ -123,7 +119,7 @@ class HostMemory:
         self._report.lost(spec.domain, error)
 
     def _totals(self, spec: HostSpec) -> HostMemoryTotals:
-        topology = document.parse_capabilities(self._hypervisor.capabilities())
+        topology = read_topology(self._hypervisor)
         pages = [size for node in topology.nodes for size, pool in node.pools.items() if pool]
         default = min(pages, default=_USUAL_HUGE_PAGE)
         return HostMemoryTotals(self._hypervisor.host_total(), spec.reserve, topology, default, self._platform.versions)
@@ -211,8 +207,8 @@ class HostMemory:
 
     # ------------------------------------------------------------------------------------------------------ apply
 
-    def _apply(self, plan: HostPlan, plans: t.Mapping[str, DomainPlan], guests: t.Sequence[HostGuest]) -> None:
-        params = self._params
+    def _apply(self, plan: HostPlan, guests: t.Sequence[HostGuest]) -> None:
+        params, plans = self._params, plan.plans
         ways = [self._way(plan, guest) for guest in guests if guest.name in plans]
         bystanders = [
             progress_of(plan, guest) for guest in guests if guest.name in plan.shares and guest.name not in plans
@@ -233,7 +229,5 @@ class HostMemory:
             self._report.warn(warning)
 
     def _way(self, plan: HostPlan, guest: HostGuest) -> GuestResize:
-        name = guest.name
-        return GuestResize(
-            guest, plan.shares[name], plan.goals[name], self._domains[name], self._texts[name], self._clock
-        )
+        domain, texts = self._domains[guest.name], self._texts[guest.name]
+        return GuestResize(guest, progress_of(plan, guest), domain, texts, self._clock)

@@ -9,13 +9,21 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field, replace
 
-from .._domain.facts import offline_memory
-from .._domain.plan import DomainPlan, plan_domain
+from .._domain.plan import plan_domain
 from .._domain.spec import DomainSpec, PlanInput
-from .._domain.spread import capacity
+from .._domain.steps import DomainPlan
 from .._errors import VirtmemError
-from .._model import Definition, GuestStatistics, Observed, Platform, Scope
-from .._size import SIZE_ALIGNMENT, format_size, round_down, round_up
+from .._model import (
+    SIZE_ALIGNMENT,
+    Definition,
+    GuestStatistics,
+    Observed,
+    Platform,
+    Scope,
+    format_size,
+    round_down,
+    round_up,
+)
 from .admission import GuestProgress, foreseen
 from .allocation import Amounts, Share, allocate
 from .limits import HostLimit, HostMemoryTotals, limits_of, moving_backing
@@ -81,7 +89,7 @@ def current_of(definition: Definition) -> int:
 
 def demand_of(live: Definition, statistics: GuestStatistics, headroom: int) -> int:
     """What the guest uses, by its own fresh statistics, and some headroom. Memory that it left offline is no use to it."""
-    used = current_of(live) - (statistics.usable or 0) - (offline_memory(statistics, live) or 0)
+    used = current_of(live) - (statistics.usable or 0) - (live.offline(statistics) or 0)
     return max(used, 0) + headroom
 
 
@@ -128,7 +136,7 @@ def share_of(guest: HostGuest, totals: HostMemoryTotals) -> Share:
         fixed=definition.ram,
         block=block,
         minimum=definition.ram,
-        maximum=definition.ram + capacity(definition.virtio_mem),
+        maximum=definition.ram + sum(device.capacity for device in definition.virtio_mem),
         weight=spec.weight,
         has=has,
         demand=_demand(guest, has),
@@ -202,15 +210,16 @@ def progress_of(plan: HostPlan, guest: HostGuest) -> GuestProgress:
     return GuestProgress(plan.shares[guest.name], goal, requested_of(guest.definition), current_of(guest.definition))
 
 
-def predicted(plan: HostPlan, guests: t.Sequence[HostGuest]) -> dict[str, DomainPlan]:
-    """The plans that a real run ends with if all guests follow: a refused shrink leaves others less to grow by."""
+def predicted(plan: HostPlan, guests: t.Sequence[HostGuest]) -> HostPlan:
+    """The plan, with the steps that a real run ends with if all guests follow: a refused shrink leaves others less to grow
+    by."""
     members = [guest for guest in guests if guest.name in plan.shares]
     ends = foreseen([progress_of(plan, guest) for guest in members], plan.limits)
     plans = dict(plan.plans)
     for guest in members:
         if guest.name in plans and ends[guest.name] != plan.goals[guest.name]:
             plans[guest.name] = guest.plan(ends[guest.name])
-    return plans
+    return replace(plan, plans=plans)
 
 
 def growth(plan: HostPlan, guests: t.Sequence[HostGuest]) -> list[tuple[HostLimit, int]]:

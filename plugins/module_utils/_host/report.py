@@ -10,14 +10,11 @@ import typing as t
 from dataclasses import replace
 
 from .._domain.facts import domain_facts, memory_facts
-from .._domain.plan import DomainPlan
 from .._domain.report import step_facts
-from .._domain.steps import AnyStep, Step
-from .._errors import Facts, VirtmemError, failure_facts
-from .._model import Definition, DomainState, Scope
-from .._size import format_size
+from .._domain.steps import AnyStep, DomainPlan, Step
+from .._errors import VirtmemError, failure_facts
+from .._model import Definition, DomainState, Facts, Scope, format_size
 from .guest import GuestResize, followed
-from .limits import HostMemoryTotals
 from .plan import HostGuest, HostPlan, requested_of
 
 EMPTY: t.Final[t.Mapping[str, t.Any]] = {
@@ -61,17 +58,17 @@ class HostReport:
         entry = self._entries[name]
         entry.update(converged=False, msg=error.message, **failure_facts(error))
 
-    def planned(self, plan: HostPlan, plans: t.Mapping[str, DomainPlan]) -> None:
+    def planned(self, plan: HostPlan) -> None:
         for name, entry in self._entries.items():
             entry["planned"] = plan.goals.get(name)
-        for name, domain_plan in plans.items():
+        for name, domain_plan in plan.plans.items():
             self._entries[name]["steps"] = _steps(domain_plan, [])
         for name, error in plan.refused.items():
             self.failed(name, error)
 
-    def predicted(self, plan: HostPlan, plans: t.Mapping[str, DomainPlan], wait: bool) -> None:
+    def predicted(self, plan: HostPlan, wait: bool) -> None:
         """Check mode's answer: what a real run ends with if all guests follow."""
-        for name, domain_plan in plans.items():
+        for name, domain_plan in plan.plans.items():
             self._now(name, domain_plan.before, domain_plan.after)
             at_goal = all(requested_of(after) == plan.goals[name] for after in domain_plan.after.values())
             waits = any(step.action == "wait" for step in domain_plan.steps)
@@ -109,17 +106,6 @@ class HostReport:
         self._entries[name].update(before=_both(before), after=_both(after))
 
     # ----------------------------------------------------------------------------------------------------------- sums
-
-    def of_host(self, totals: HostMemoryTotals, plan: HostPlan) -> None:
-        """The host's part; `budget` is what the task's guests may have of its ordinary memory, on all nodes."""
-        ordinary = next(limit for limit in plan.limits if limit.page_size is None and limit.nodes is None)
-        self.result["host"] = {
-            "total": totals.total,
-            "reserve": totals.reserve,
-            "others": totals.of(None, None) - ordinary.size,
-            "budget": ordinary.size,
-            "limits": [{"where": limit.where, "size": limit.size} for limit in plan.limits],
-        }
 
     def unchanged(self, guest: HostGuest) -> None:
         """Nothing is to be done about a guest that has followed already."""

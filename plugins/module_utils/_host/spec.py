@@ -10,9 +10,9 @@ import typing as t
 from dataclasses import dataclass
 
 from .._errors import VirtmemError
-from .._model import DomainState
+from .._model import DomainState, format_size
 from .._patterns import is_pattern, matching
-from .._size import format_size, parse_size
+from .._size import parse_size
 from .allocation import Policy
 
 Params = t.Mapping[str, t.Any]
@@ -28,6 +28,11 @@ class GuestSpec:
     minimum: int | None = None
     maximum: int | None = None
     weight: int = 1
+
+    @property
+    def is_pattern(self) -> bool:
+        """Whether `domain` means all domains that it fits."""
+        return is_pattern(self.domain)
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,7 @@ def chosen(
     found: dict[str, tuple[DomainState, GuestSpec]] = {}
     missing = []
     for guest in spec.guests:
-        fits = _fitting(guest.domain, states)
+        fits = _fitting(guest, states)
         if not fits:
             missing.append(guest)
         for state in fits:
@@ -113,8 +118,9 @@ def chosen(
     return list(found.values()), missing
 
 
-def _fitting(text: str, states: t.Sequence[DomainState]) -> list[DomainState]:
-    if is_pattern(text):
+def _fitting(guest: GuestSpec, states: t.Sequence[DomainState]) -> list[DomainState]:
+    text = guest.domain
+    if guest.is_pattern:
         names = set(matching(text, (state.name for state in states)))
         return [state for state in states if state.name in names]
     named = [state for state in states if state.name == text]

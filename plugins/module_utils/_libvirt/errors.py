@@ -312,7 +312,9 @@ def translate(call: str, number: int, domain: int, text: str) -> VirtmemError:
         text += " (cannot acquire state change lock)"
     for meaning in _MEANINGS:
         if re.search(meaning.pattern, text):
-            return VirtmemError(meaning.code, meaning.sentence, hint=meaning.hint, details=details)
+            error = VirtmemError(meaning.code, meaning.sentence, hint=meaning.hint, details=details)
+            error.passing = meaning.pattern == _JOB
+            return error
     return VirtmemError(
         "libvirt_error",
         f"libvirt could not {call}: {_tidy(text)}",
@@ -330,13 +332,6 @@ def no_answer(call: str, timeout: float) -> VirtmemError:
         " that answers; then run the task again.",
         details={"call": call, "call_timeout": timeout},
     )
-
-
-def is_passing(error: VirtmemError) -> bool:
-    """Whether another job holds the domain, which will end: the same call can succeed later."""
-    said = error.details
-    passing = said.get("libvirt_code") == _OPERATION_TIMEOUT or re.search(_JOB, said.get("libvirt_message", ""))
-    return error.code == "domain_busy" and bool(passing)
 
 
 def is_lost(number: int, domain: int) -> bool:

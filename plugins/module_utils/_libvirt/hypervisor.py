@@ -15,8 +15,7 @@ from functools import cache
 from urllib.parse import urlsplit
 
 from .._errors import VirtmemError
-from .._model import DomainState, GuestStatistics, HostMemory, Scope, Versions
-from .._size import KIB, UNLIMITED, format_size, kib
+from .._model import KIB, UNLIMITED, DomainState, GuestStatistics, HostMemory, Scope, Versions, format_size, kib
 from . import procfs, timeout as _timeout
 
 if t.TYPE_CHECKING:

@@ -10,8 +10,6 @@ import re
 import typing as t
 from pathlib import Path
 
-from .._size import KIB
-
 _ROOT: t.Final = Path("/")
 
 
@@ -21,7 +19,7 @@ def _fields(path: Path) -> dict[str, int]:
         text = path.read_text(encoding="ascii", errors="replace")
     except OSError:
         return {}
-    return {name: int(number) * KIB for name, number in re.findall(r"(\w+(?:\(\w+\))?):\s+(\d+) kB", text)}
+    return {name: int(number) * 1024 for name, number in re.findall(r"(\w+(?:\(\w+\))?):\s+(\d+) kB", text)}
 
 
 def available(root: Path = _ROOT) -> int | None:

@@ -36,10 +36,8 @@ class _Retrying:
             try:
                 return call(*arguments, **options)
             except VirtmemError as error:
-                from .errors import is_passing
-
                 now = self._clock.monotonic()
-                if not is_passing(error):
+                if not error.passing:
                     raise
                 if now >= self._deadline:
                     raise still_busy(error, now - start) from None

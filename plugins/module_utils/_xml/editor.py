@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .._model import Backing, Balloon, Definition, NumaCell, Placement, Tuning
-from .._size import kib
+from .._model import Backing, Balloon, Definition, NumaCell, Placement, Tuning, kib
 
 if t.TYPE_CHECKING:
     Element = t.Any

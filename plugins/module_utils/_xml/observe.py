@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import typing as t
 
-from .._model import DomainState, Observed, Scope
+from .._model import Definition, DomainState, HostTopology, Observed, Scope
 from . import document
 
 if t.TYPE_CHECKING:
-    from .._protocol import Domain
+    from .._protocol import Domain, Hypervisor
 
 
 def observe(domain: Domain, state: DomainState) -> tuple[dict[Scope, str], Observed]:
@@ -24,3 +24,13 @@ def observe(domain: Domain, state: DomainState) -> tuple[dict[Scope, str], Obser
         texts["config"] = domain.xml("config")
     models = {scope: document.parse_definition(text) for scope, text in texts.items()}
     return texts, Observed(state, models)
+
+
+def read_definition(domain: Domain, scope: Scope) -> Definition:
+    """One definition alone, as model."""
+    return document.parse_definition(domain.xml(scope))
+
+
+def read_topology(hypervisor: Hypervisor) -> HostTopology:
+    """The host's nodes, and the huge pages of each."""
+    return document.parse_capabilities(hypervisor.capabilities())

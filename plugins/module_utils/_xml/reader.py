@@ -10,6 +10,7 @@ import typing as t
 
 from .._bitmap import parse_bitmap
 from .._model import (
+    UNLIMITED,
     Backing,
     Balloon,
     Binding,
@@ -22,7 +23,7 @@ from .._model import (
     in_order,
 )
 from .._option_table import TABLE, Kind, Option
-from .._size import UNLIMITED, unit_factor
+from .._size import unit_factor
 
 if t.TYPE_CHECKING:
     Element = t.Any  # lxml ships no types

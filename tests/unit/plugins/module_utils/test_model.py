@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, strategies as st
 
+from ansible_collections.virtmem.libvirt.plugins.module_utils import _model
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import HostNode, HostTopology, HugePage, in_order
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.module_utils.models import (
     CONFIG,
@@ -62,3 +64,37 @@ def test_definitions_that_there_are(live, config, scopes):
 
 def test_nodes_of_a_host():
     assert HostTopology("x86_64", True, (HostNode(0, GIB), HostNode(3, GIB))).node_ids == [0, 3]
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0"),
+        (1, "1 bytes"),
+        (1023, "1023 bytes"),
+        (1024, "1 KiB"),
+        (1536 * 1024**2, "1536 MiB"),
+        (6 * 1024**3, "6 GiB"),
+        (1024**6, "1 EiB"),
+    ],
+)
+def test_format_size(size, text):
+    assert _model.format_size(size) == text
+
+
+@pytest.mark.parametrize(("size", "text"), [(1024**2 - 1, "0"), (1024**2 * 3 + 7, "3 MiB"), (2 * 1024**3 + 1, "2 GiB")])
+def test_about_rounds_down(size, text):
+    assert _model.about(size) == text
+
+
+@pytest.mark.parametrize(("size", "kib"), [(0, 0), (1, 1), (1024, 1), (1025, 2)])
+def test_kib_rounds_up(size, kib):
+    assert _model.kib(size) == kib
+
+
+@given(st.integers(0, 2**63), st.integers(1, 2**40))
+def test_rounding(size, step):
+    below, above = _model.round_down(size, step), _model.round_up(size, step)
+    assert below % step == above % step == 0
+    assert below <= size <= above
+    assert above - below == (0 if size % step == 0 else step)

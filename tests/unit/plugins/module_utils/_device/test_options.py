@@ -10,7 +10,8 @@ from dataclasses import replace
 
 import pytest
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils._device.options import DEVICE_OPTIONS, changed_options
+from ansible_collections.virtmem.libvirt.plugins.module_utils._device.match import changed_options
+from ansible_collections.virtmem.libvirt.plugins.module_utils._device.options import DEVICE_OPTIONS
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.module_utils.models import LIVE
 
 

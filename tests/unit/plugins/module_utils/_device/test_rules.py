@@ -40,8 +40,8 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     MemoryDevice,
     NumaCell,
     Versions,
+    format_size,
 )
-from ansible_collections.virtmem.libvirt.plugins.module_utils._size import format_size
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.module_utils import models
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.module_utils.models import holds, refusal
 

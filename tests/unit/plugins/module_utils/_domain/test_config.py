@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.config import config_steps, is_same, plan_config
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.config import config_steps, plan_config
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.merge import merge_structure
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.spec import DomainSpec
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.steps import Change, Step
@@ -233,8 +233,8 @@ def test_a_balloon_target_is_stored():
         ({"current_memory": GIB}, False),
     ],
 )
-def test_is_same(change, same):
-    assert is_same(definition(CONFIG), replace(definition(CONFIG), **change)) is same
+def test_says_the_same(change, same):
+    assert definition(CONFIG).says_the_same(replace(definition(CONFIG), **change)) is same
 
 
 BEFORE = definition(CONFIG, replace(SECOND, node=0))

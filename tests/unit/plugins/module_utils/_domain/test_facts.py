@@ -15,10 +15,8 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.facts impo
     domain_facts,
     memory_device_facts,
     memory_facts,
-    offline_memory,
     saved_warning,
 )
-from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.spec import balloon_target, flat_options
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import (
     Backing,
     Balloon,
@@ -107,7 +105,7 @@ def test_memory_in_sums(changes, statistics, balloon):
 )
 def test_offline_memory(available, current, boot, offline):
     live = definition(replace(LIVE, current=current), DIMM, boot=boot)
-    assert offline_memory(GuestStatistics(available=available), live) == offline
+    assert live.offline(GuestStatistics(available=available)) == offline
 
 
 @pytest.mark.parametrize(
@@ -115,7 +113,7 @@ def test_offline_memory(available, current, boot, offline):
     [(GIB, "virtio", GIB), (2 * GIB, "virtio", 2 * GIB), (9 * GIB, "virtio", 2 * GIB), (GIB, "none", None)],
 )
 def test_balloon_target(current, balloon, target):
-    assert balloon_target(definition(CONFIG, current=current, memballoon=Balloon(balloon))) == target
+    assert definition(CONFIG, current=current, memballoon=Balloon(balloon)).balloon_target == target
 
 
 def test_options_by_dotted_names():
@@ -127,7 +125,7 @@ def test_options_by_dotted_names():
         placement=Placement("strict", "0"),
         memballoon=Balloon("virtio", True, None, 5),
     )
-    assert flat_options(full) == {
+    assert full.flat_options == {
         "boot": 2 * GIB,
         "maximum.size": 64 * GIB,
         "maximum.slots": 16,
@@ -158,7 +156,7 @@ def test_options_by_dotted_names():
     [(None, []), ((), [{"size": None, "nodeset": None}]), ((HugePage(GIB),), [{"size": GIB, "nodeset": None}])],
 )
 def test_huge_pages(pages, facts):
-    assert flat_options(definition(backing=Backing(hugepages=pages)))["backing.hugepages"] == facts
+    assert definition(backing=Backing(hugepages=pages)).flat_options["backing.hugepages"] == facts
 
 
 def test_a_definition():

@@ -19,8 +19,7 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.guards imp
 )
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.plan import plan_domain
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.spec import DomainSpec
-from ansible_collections.virtmem.libvirt.plugins.module_utils._model import GuestStatistics, HostMemory
-from ansible_collections.virtmem.libvirt.plugins.module_utils._size import format_size
+from ansible_collections.virtmem.libvirt.plugins.module_utils._model import GuestStatistics, HostMemory, format_size
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.module_utils.models import (
     CONFIG,
     GIB,

@@ -10,7 +10,6 @@ import pytest
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils._device.match import Match
 from ansible_collections.virtmem.libvirt.plugins.module_utils._device.spec import DeviceSpec
-from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.plan import DomainPlan
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.report import (
     EMPTY_DEVICE,
     DeviceView,
@@ -18,7 +17,7 @@ from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.report imp
     step_facts,
 )
 from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.spec import DomainSpec
-from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.steps import Change, Outcome, Step
+from ansible_collections.virtmem.libvirt.plugins.module_utils._domain.steps import Change, DomainPlan, Outcome, Step
 from ansible_collections.virtmem.libvirt.plugins.module_utils._model import Definition, DomainState
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.module_utils.models import GIB, PLUGGED as DEVICE
 

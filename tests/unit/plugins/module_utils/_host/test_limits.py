@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils._host.limits import (
+    HostLimit,
     HostMemoryTotals,
     all_charges,
     fixed_charges,
@@ -206,3 +207,22 @@ def test_three_sets_that_overlap_in_a_chain():
         "NUMA nodes 1-3 of the host",
         "NUMA nodes 2-3 of the host",
     ]
+
+
+ONE_NODE = HostTopology("x86_64", True, (HostNode(0, 64 * GIB, {GIB: 4 * GIB}),))
+SMALL = HostMemoryTotals(64 * GIB, 2 * GIB, ONE_NODE, 2 * MIB, NEW)
+HOST = HostLimit(frozenset("ab"), 50 * GIB, "the host")
+POOL = replace(HOST, size=GIB, where="a pool", page_size=GIB)
+NODE = replace(HOST, size=3 * GIB, where="a node", nodes=frozenset({0}))
+
+
+@pytest.mark.parametrize("limits", [[HOST, POOL, NODE], [POOL, NODE, HOST]])
+def test_the_host_is_told_by_its_ordinary_memory_as_a_whole(limits):
+    """Neither a pool of huge pages nor one node is the host."""
+    assert SMALL.facts(limits) == {
+        "total": 64 * GIB,
+        "reserve": 2 * GIB,
+        "others": 8 * GIB,
+        "budget": 50 * GIB,
+        "limits": [{"where": limit.where, "size": limit.size} for limit in limits],
+    }

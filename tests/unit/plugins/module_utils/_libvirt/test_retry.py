@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
-from ansible_collections.virtmem.libvirt.plugins.module_utils._libvirt.errors import is_passing, translate
+from ansible_collections.virtmem.libvirt.plugins.module_utils._libvirt.errors import translate
 from ansible_collections.virtmem.libvirt.plugins.module_utils._libvirt.retry import apply_once, retry_while_busy
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.domain_xml import device
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.hypervisor import FakeHypervisor
@@ -70,7 +70,7 @@ def test_a_job_that_does_not(hypervisor):
     ],
 )
 def test_what_passes(hypervisor, number, text, passing):
-    assert is_passing(translate("change the running guest", number, 10, text)) is passing
+    assert translate("change the running guest", number, 10, text).passing is passing
     busy(hypervisor, 60, number, text)
     start = hypervisor.clock.now
     with pytest.raises(VirtmemError):
