@@ -9,8 +9,6 @@ import functools
 import pytest
 
 from ansible_collections.virtmem.libvirt.plugins.module_utils._errors import VirtmemError
-from ansible_collections.virtmem.libvirt.plugins.module_utils._model import HostNode
-from ansible_collections.virtmem.libvirt.plugins.module_utils._xml import document
 from ansible_collections.virtmem.libvirt.tests.unit.plugins import running
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.domain_xml import device
 from ansible_collections.virtmem.libvirt.tests.unit.plugins.fake.guest import Guest
@@ -130,35 +128,3 @@ def test_domain_that_vanishes_meanwhile(info, hypervisor, code, failed):
     assert left.failed is failed
     if not failed:
         assert left["host"]["guests"]["running"]["domains"] == 1
-
-
-CAPABILITIES = """
-<capabilities>
-  <host>
-    <cpu><arch>aarch64</arch></cpu>
-    <topology><cells num='1'>
-      <cell id='3'>
-        <memory unit='KiB'>2097152</memory>
-        <pages unit='KiB' size='64'>16384</pages>
-        <pages unit='KiB' size='2048'>512</pages>
-        <pages unit='KiB' size='524288'>0</pages>
-      </cell>
-    </cells></topology>
-  </host>
-  <guest><arch name='x86_64'><domain type='qemu'/></arch></guest>
-  <guest><arch name='aarch64'><domain type='qemu'/><domain type='kvm'/></arch></guest>
-</capabilities>
-"""
-
-
-def test_capabilities():
-    topology = document.parse_capabilities(CAPABILITIES)
-    assert (topology.arch, topology.accelerated) == ("aarch64", True)
-    assert topology.nodes == (HostNode(3, 2 * GIB, {2 * MIB: GIB, 512 * MIB: 0}),)
-
-
-@pytest.mark.parametrize("text", ["<domain/>", "nothing", CAPABILITIES.replace("16384", "many")])
-def test_what_is_no_host(text):
-    with pytest.raises(VirtmemError) as caught:
-        document.parse_capabilities(text)
-    assert caught.value.code == "libvirt_error"
