@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import typing as t
-from fractions import Fraction
 
 from ._errors import VirtmemError
 from ._model import UNITS, format_size
@@ -40,30 +39,30 @@ def parse_size(text: str, option: str) -> int:
     match = _NUMBER_AND_UNIT.fullmatch(text.strip())
     if not match:
         raise _invalid(text, option, "is not a size")
-    number, unit = Fraction(match["number"]), match["unit"]
+    number, unit = match["number"], match["unit"]
+    whole, _point, part = number.partition(".")
+    digits = int(whole + part)
+    scale: int = 10 ** len(part)  # the number is digits / scale
     if not unit:
-        if number == 0:
+        if digits == 0:
             return 0
         raise _invalid(text, option, "has no unit", hint=_unit_hint(number))
     factor = unit_factor(unit)
     if factor is None:
         raise _invalid(text, option, f"has an unknown unit ({unit})")
-    size = number * factor
-    if size.denominator != 1:
-        raise _invalid(text, option, "is not a whole number of bytes", hint=f"The nearest is {format_size(int(size))}.")
+    size, rest = divmod(digits * factor, scale)
+    if rest:
+        raise _invalid(text, option, "is not a whole number of bytes", hint=f"The nearest is {format_size(size)}.")
     if size > LARGEST:
         raise _invalid(text, option, f"is more than the largest size, {format_size(2**63)} less one byte")
-    return int(size)
+    return size
 
 
-def _unit_hint(number: Fraction) -> str:
-    short = _as_typed(number)
+def _unit_hint(number: str) -> str:
+    """`number` without the zeros that say nothing, and each unit that may be meant."""
+    short = number.lstrip("0") if "." not in number else number.strip("0").rstrip(".")
+    short = f"0{short}" if short.startswith(".") else short
     return f"Add a unit, for example {short}MiB or {short}GiB; {short} alone is KiB to libvirt and bytes to others."
-
-
-def _as_typed(number: Fraction) -> str:
-    """`number` as a person types it: without a denominator of one or trailing zeros."""
-    return str(number.numerator) if number.denominator == 1 else f"{float(number):g}"
 
 
 def _invalid(text: str, option: str, what: str, hint: str = "") -> VirtmemError:
