@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 The virtmem.libvirt authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What is read of one domain before anything is decided."""
+"""What there is, as model, read before anything is decided: one domain, one definition, the nodes of the host."""
 
 from __future__ import annotations
 

@@ -105,7 +105,16 @@ def test_bits_are_not_known_but_case_does_not_count():
 
 
 @pytest.mark.parametrize(
-    ("text", "near"), [("1024", "1024MiB or 1024GiB"), ("1.50", "1.5MiB or 1.5GiB"), ("8", "8MiB or 8GiB")]
+    ("text", "near"),
+    [
+        ("1024", "1024MiB or 1024GiB"),
+        ("1.50", "1.5MiB or 1.5GiB"),
+        ("8", "8MiB or 8GiB"),
+        ("10.0", "10MiB or 10GiB"),
+        ("007", "7MiB or 7GiB"),
+        ("00.50", "0.5MiB or 0.5GiB"),
+        ("0.00001", "0.00001MiB or 0.00001GiB"),
+    ],
 )
 def test_a_bare_number_gets_examples(text, near):
     with pytest.raises(VirtmemError) as caught:
