@@ -86,7 +86,7 @@ def domain_xml(name: str, profile: Profile, shape: Shape, boot: Boot, console: P
   {maximum}
   <memory unit='b'>{total}</memory>
   <currentMemory unit='b'>{shape.memory}</currentMemory>
-  <vcpu>{profile.vcpus}</vcpu>
+  {_vcpus(profile)}
   <os>
     <type arch='x86_64' machine='{escape(shape.machine)}'>hvm</type>
     {boot.os}
@@ -113,6 +113,14 @@ def kernel_boot(image: Image, profile: Profile, shape: Shape) -> Boot:
         f"<initrd>{escape(str(image.initramfs))}</initrd>"
         f"<cmdline>{escape(f'{profile.command_line()} {shape.command_line}'.strip())}</cmdline>"
     )
+
+
+def _vcpus(profile: Profile) -> str:
+    """Return all processors, of which one runs. An emulating QEMU has a thread for each, and dies where one looks memory up
+    while another maps some: "iotlb_to_section: Assertion `section_index < d->map.sections_nb' failed", seen with 10.0.13
+    when a guest with two booted."""
+    current = " current='1'" if profile.vcpus > 1 else ""
+    return f"<vcpu{current}>{profile.vcpus}</vcpu>"
 
 
 def _cells(profile: Profile, shape: Shape) -> str:

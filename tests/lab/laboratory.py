@@ -285,8 +285,8 @@ class Lab:
 def _boot(guest: Guest, timeout: float) -> None:
     """Start a guest for the first time.
 
-    An emulating QEMU may die before the kernel has said a word (seen once in some thousand starts, QEMU 10.0). No test is
-    about that: it gets a second try, and QEMU's last words are told.
+    An emulating QEMU may die before the kernel has said a word (see domain._vcpus). No test is about that: it gets a second
+    try, and QEMU's last words are told.
     """
     try:
         guest.power_on(timeout)

@@ -45,7 +45,7 @@ PROFILES = {
         Profile("hungry", "keeps 300 MiB in use (--hungry SIZE), once it has them", hungry=300 * MIB),
         Profile("slow", "loads its driver 4 s (--slow SECONDS) after a device has appeared", driver="4"),
         Profile("offline", "plugs what it is asked and leaves it offline", online="offline"),
-        Profile("two-nodes", "has two NUMA cells, and a processor in each", cells=2, vcpus=2),
+        Profile("two-nodes", "has two NUMA cells, and a processor in each, of which the first runs", cells=2, vcpus=2),
         Profile("no-balloon", "has no balloon device, so no statistics either", balloon=False),
         Profile("no-hotplug", "is a domain that nobody prepared: no maximum, no NUMA cell", hotplug=False),
         # One processor, for the machine is busy: with two (and mitigations) a role's target took a third more of it.
