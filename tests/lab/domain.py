@@ -116,9 +116,8 @@ def kernel_boot(image: Image, profile: Profile, shape: Shape) -> Boot:
 
 
 def _vcpus(profile: Profile) -> str:
-    """Return all processors, of which one runs. An emulating QEMU has a thread for each, and dies where one looks memory up
-    while another maps some: "iotlb_to_section: Assertion `section_index < d->map.sections_nb' failed", seen with 10.0.13
-    when a guest with two booted."""
+    """Return all processors, of which one runs. An emulating QEMU has a thread for each that does, and with two of them
+    10.0.13 died while a guest booted: "iotlb_to_section: Assertion `section_index < d->map.sections_nb' failed"."""
     current = " current='1'" if profile.vcpus > 1 else ""
     return f"<vcpu{current}>{profile.vcpus}</vcpu>"
 

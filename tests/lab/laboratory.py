@@ -10,7 +10,6 @@ import dataclasses
 import json
 import os
 import shutil
-import sys
 from collections.abc import Sequence
 from functools import cached_property
 from types import TracebackType
@@ -224,7 +223,7 @@ class Lab:
             return guest
         self.connection.defineXML(xml)
         if start:
-            _boot(guest, timeout)
+            guest.power_on(timeout)
         return guest
 
     def as_user(self, name: str) -> list[str]:
@@ -280,21 +279,6 @@ class Lab:
         except BaseException:
             _sweep(self.place)
             raise
-
-
-def _boot(guest: Guest, timeout: float) -> None:
-    """Start a guest for the first time.
-
-    An emulating QEMU may die before the kernel has said a word (see domain._vcpus). No test is about that: it gets a second
-    try, and QEMU's last words are told.
-    """
-    try:
-        guest.power_on(timeout)
-    except LabError as error:
-        if guest.state != "shut off" or last_record(guest.console):
-            raise
-        print(f"lab: {error}\nlab: one more try", file=sys.stderr)
-        guest.power_on(timeout)
 
 
 def _sweep(place: Place) -> None:
