@@ -60,8 +60,8 @@ def parse_size(text: str, option: str) -> int:
 
 def _unit_hint(number: str) -> str:
     """`number` without the zeros that say nothing, and each unit that may be meant."""
-    short = number.lstrip("0") if "." not in number else number.strip("0").rstrip(".")
-    short = f"0{short}" if short.startswith(".") else short
+    whole, _point, part = number.partition(".")
+    short = f"{int(whole)}.{part}".rstrip("0").rstrip(".") if part else str(int(whole))
     return f"Add a unit, for example {short}MiB or {short}GiB; {short} alone is KiB to libvirt and bytes to others."
 
 

@@ -44,7 +44,6 @@ def memory_facts(definition: Definition, statistics: GuestStatistics | None) -> 
     The balloon's size is the statistics' `actual`, which knows nothing of virtio-mem, or the config's target.
     """
     fixed = definition.ram - definition.boot
-    actual = statistics.actual if statistics else min(definition.current_memory, definition.ram)
     return {
         "boot": definition.boot,
         "plugged": fixed + definition.current,
@@ -52,7 +51,7 @@ def memory_facts(definition: Definition, statistics: GuestStatistics | None) -> 
         "current": definition.ram + definition.current,
         "total": definition.total,
         "maximum": definition.maximum,
-        "balloon": actual if definition.balloon else None,
+        "balloon": statistics.actual if statistics and definition.balloon else definition.balloon_target,
     }
 
 
